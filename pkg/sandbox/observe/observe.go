@@ -1,0 +1,34 @@
+// Package observe carries what the request log of the sandbox wants to know
+// from a handler that has recognised its caller.
+package observe
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+type key struct{}
+
+// Caller is the slot a handler fills with the user it recognised. It is safe for concurrent use.
+type Caller struct{ name atomic.Pointer[string] }
+
+// User is the recognised user, or empty.
+func (c *Caller) User() string {
+	if p := c.name.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// WithCaller returns a context with an empty slot, and the slot.
+func WithCaller(ctx context.Context) (context.Context, *Caller) {
+	c := &Caller{}
+	return context.WithValue(ctx, key{}, c), c
+}
+
+// SetUser fills the slot of ctx. Without a slot it does nothing.
+func SetUser(ctx context.Context, name string) {
+	if c, ok := ctx.Value(key{}).(*Caller); ok {
+		c.name.Store(&name)
+	}
+}
