@@ -1,0 +1,5 @@
+//go:build !windows
+
+package render
+
+func isClosedPipe(error) bool { return false }

@@ -1,0 +1,132 @@
+package terminal
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/secret"
+)
+
+// maxAnswer bounds what is read at a prompt.
+const maxAnswer = 1 << 20
+
+// CanAsk reports whether there is a person to ask.
+func (t *Terminal) CanAsk() bool {
+	if t.NoInput || t.open == nil {
+		return false
+	}
+	in, out, err := t.open()
+	if err != nil {
+		return false
+	}
+	closeBoth(in, out)
+	return true
+}
+
+// Ask shows the question and returns the line that was typed, without its end.
+// With nobody to ask it is a failure.Usage whose hint is the other way to answer.
+func (t *Terminal) Ask(ctx context.Context, question, otherwise string) (string, error) {
+	var answer string
+	err := t.ask(ctx, question, otherwise, true, func(in *os.File) error {
+		line, err := bufio.NewReader(io.LimitReader(in, maxAnswer)).ReadString('\n')
+		if err != nil && line == "" {
+			return err
+		}
+		answer = strings.TrimRight(line, "\r\n")
+		return nil
+	})
+	return answer, err
+}
+
+// AskSecret is Ask without echo.
+func (t *Terminal) AskSecret(ctx context.Context, question, otherwise string) (secret.Text, error) {
+	var answer secret.Text
+	err := t.ask(ctx, question, otherwise, false, func(in *os.File) error {
+		b, err := term.ReadPassword(fd(in))
+		if err != nil {
+			return err
+		}
+		answer = secret.New(b)
+		return nil
+	})
+	return answer, err
+}
+
+// Confirm asks a yes-or-no question; anything but y or yes is no.
+func (t *Terminal) Confirm(ctx context.Context, question, otherwise string) (bool, error) {
+	answer, err := t.Ask(ctx, question+" [y/N] ", otherwise)
+	if err != nil {
+		return false, err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true, nil
+	}
+	return false, nil
+}
+
+func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo bool, read func(in *os.File) error) error {
+	label := strings.TrimRight(strings.TrimSuffix(strings.TrimSpace(question), "[y/N]"), ": ")
+	nobody := func(why string) error {
+		return failure.New(failure.Usage, "cannot ask %q: %s", label, why).WithHint("%s", otherwise)
+	}
+	if t.NoInput {
+		return nobody("prompts are off (--no-input, VALETKEY_NO_INPUT or CI)")
+	}
+	if t.open == nil {
+		return nobody("there is no terminal")
+	}
+	in, out, err := t.open()
+	if err != nil {
+		return nobody("there is no terminal")
+	}
+	defer closeBoth(in, out)
+	if t.Pause != nil {
+		defer t.Pause()()
+	}
+
+	state, err := term.GetState(fd(in))
+	if err != nil {
+		return nobody("there is no terminal")
+	}
+	if _, err := fmt.Fprint(out, Visible(question)); err != nil {
+		return failure.Wrap(failure.Usage, err, "write to the terminal")
+	}
+	done := make(chan error, 1)
+	go func() { done <- read(in) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		// The reader stays blocked until the process ends, which it is about to.
+		_ = term.Restore(fd(in), state)
+		_, _ = fmt.Fprintln(out)
+		return failure.Wrap(failure.KindOf(ctx.Err()), ctx.Err(), "ask %q", label)
+	}
+	if !echo || errors.Is(err, io.EOF) {
+		_, _ = fmt.Fprintln(out) // the end of the line was not echoed
+	}
+	if errors.Is(err, io.EOF) {
+		return failure.New(failure.Usage, "no answer to %q", label).WithHint("%s", otherwise)
+	}
+	if err != nil {
+		return failure.Wrap(failure.Usage, err, "read the answer to %q", label)
+	}
+	return nil
+}
+
+func fd(f *os.File) int { return int(f.Fd()) } //nolint:gosec // a file descriptor fits an int
+
+func closeBoth(in, out *os.File) {
+	_ = in.Close()
+	if out != in {
+		_ = out.Close()
+	}
+}
