@@ -1,0 +1,62 @@
+package durable
+
+import (
+	"context"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Waiters ask again after firstPoll, then ever more rarely up to lastPoll.
+const (
+	firstPoll = 5 * time.Millisecond
+	lastPoll  = 50 * time.Millisecond
+)
+
+// Held is an exclusive lock on a file. It ends with [Held.Release] or with the
+// process, however that ends, so no lock is ever stale.
+type Held struct{ f *flock.Flock }
+
+// Lock takes the exclusive lock on the file at path, creating it with mode
+// 0600, and waits for it as long as ctx allows; its error then matches
+// [context.Canceled] or [context.DeadlineExceeded]. A ctx without a deadline
+// may wait for ever. Two calls exclude each other within one process as well.
+//
+// The file stays after the release: removing a lock file lets two processes
+// hold "the" lock. Only one that nobody will ever wait for again may be removed.
+func Lock(ctx context.Context, path string) (*Held, error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		held, err := TryLock(path)
+		if held != nil || err != nil {
+			return held, err
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+}
+
+// TryLock takes the lock if it is free. It returns nil and no error when
+// somebody else holds it.
+func TryLock(path string) (*Held, error) {
+	f := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := f.TryLock()
+	if err != nil || !ok {
+		_ = f.Close()
+		return nil, err
+	}
+	return &Held{f}, nil
+}
+
+// Path is the path of the lock file.
+func (h *Held) Path() string { return h.f.Path() }
+
+// Release gives the lock up. It may be called more than once.
+func (h *Held) Release() error { return h.f.Unlock() }

@@ -1,0 +1,27 @@
+//go:build !windows
+
+package durable
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func rename(from, to string) error { return os.Rename(from, to) }
+
+func remove(path string) error { return os.Remove(path) }
+
+// syncDir makes a rename, a creation or a removal in dir last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the caller's own directory
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil // some network file systems cannot sync a directory, and need not
+	}
+	return err
+}
