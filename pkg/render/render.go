@@ -150,15 +150,13 @@ func toYAML(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// plainStyle drops the quotes of JSON wherever YAML reads the same string without.
 func plainStyle(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		n.Style = 0
-	}
+	n.Style = 0
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		// Re-deciding the style from the value keeps "yes", "1" and "" strings.
-		var fresh yaml.Node
-		fresh.SetString(n.Value)
-		n.Style = fresh.Style
+		if text, err := yaml.Marshal(n.Value); err != nil || bytes.HasPrefix(text, []byte{'"'}) || bytes.HasPrefix(text, []byte{'\''}) {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 	}
 	for _, c := range n.Content {
 		plainStyle(c)
