@@ -31,7 +31,9 @@ func pinOf(cert *x509.Certificate) pin { return sha256.Sum256(cert.RawSubjectPub
 // pinError is a server whose public key is not among the pinned ones.
 type pinError struct{ seen pin }
 
-func (e *pinError) Error() string { return "the public key " + e.seen.String() + " is not the pinned one" }
+func (e *pinError) Error() string {
+	return "the public key " + e.seen.String() + " is not the pinned one"
+}
 
 func tlsConfig(o Options) (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName.Value}
