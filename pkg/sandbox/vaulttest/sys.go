@@ -1,0 +1,102 @@
+package vaulttest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valetkey/valetkey/pkg/secret"
+)
+
+func (s *Server) health(_ context.Context, q *request) reply {
+	code := http.StatusOK
+	if s.sealed {
+		code = http.StatusServiceUnavailable
+		if v := q.header("sealedcode"); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				return reply{status: http.StatusBadRequest, errors: []string{}}
+			}
+			code = n
+		}
+	}
+	return reply{status: code, raw: map[string]any{
+		"initialized": true, "sealed": s.sealed, "standby": false, "performance_standby": false,
+		"replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
+		"server_time_utc": s.now().Unix(), "version": version, "enterprise": false,
+		"echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": 0,
+	}}
+}
+
+func (s *Server) sealStatus(context.Context, *request) reply {
+	return reply{raw: map[string]any{
+		"type": "shamir", "initialized": true, "sealed": s.sealed, "t": 1, "n": 1, "progress": 0, "nonce": "",
+		"version": version, "build_date": "", "migration": false, "recovery_seal": false, "storage_type": "inmem",
+	}}
+}
+
+func (s *Server) seal(context.Context, *request) reply {
+	s.sealed = true
+	return done()
+}
+
+func (s *Server) unsealWith(ctx context.Context, q *request) reply {
+	key := q.text("key")
+	switch {
+	case key == "":
+		return fail(http.StatusBadRequest, "'key' must be specified in request body as JSON, or 'reset' set to true")
+	case !secret.FromString(key).Equal(secret.FromString(s.share)):
+		return fail(http.StatusBadRequest, "failed to decrypt keys from storage: cipher: message authentication failed")
+	}
+	s.sealed = false
+	return s.sealStatus(ctx, q)
+}
+
+func (s *Server) listMounts(context.Context, *request) reply {
+	data := map[string]any{}
+	for name, m := range s.mounts {
+		data[name+"/"] = m.describe()
+	}
+	return reply{data: data, top: true, mountType: "system"}
+}
+
+// mountOf says which mount a path lies in. It needs no capability on its own
+// path, but a token that reaches into the mount.
+func (s *Server) mountOf(_ context.Context, q *request) reply {
+	switch {
+	case q.token == "":
+		return fail(http.StatusForbidden, "permission denied")
+	case q.caller == nil:
+		return invalidToken()
+	}
+	path := strings.Trim(q.rest, "/") + "/"
+	var found *mount
+	for name, m := range s.mounts {
+		if strings.HasPrefix(path, name+"/") && (found == nil || len(name) > len(found.name)) {
+			found = m
+		}
+	}
+	if found == nil || !q.caller.reaches(found.name) {
+		return fail(http.StatusForbidden, fmt.Sprintf(
+			"preflight capability check returned 403, please ensure client's policies grant access to path %q", path))
+	}
+	data := found.describe()
+	data["path"] = found.name + "/"
+	return reply{data: data, mountType: "system"}
+}
+
+func (m *mount) describe() map[string]any {
+	return map[string]any{
+		"type": "kv", "description": "", "accessor": m.accessor, "local": false, "seal_wrap": false,
+		"external_entropy_access": false, "options": map[string]string{"version": strconv.Itoa(m.version)},
+		"uuid": m.uuid, "plugin_version": "", "running_plugin_version": "v0.25.0+builtin", "running_sha256": "",
+		"deprecation_status": "supported",
+		"config": map[string]any{
+			"default_lease_ttl": int64(systemTTL / time.Second), "max_lease_ttl": int64(systemTTL / time.Second),
+			"force_no_cache": false,
+		},
+	}
+}
