@@ -1,0 +1,102 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	keyring "github.com/zalando/go-keyring"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// fake is a keyring that does what a test wants.
+type fake struct {
+	get   func() (string, error)
+	probe func(context.Context) error
+}
+
+func (f fake) Get(string, string) (string, error) { return f.get() }
+func (f fake) Set(_, _, _ string) error           { _, err := f.get(); return err }
+func (f fake) Delete(string, string) error        { _, err := f.get(); return err }
+func (f fake) Probe(ctx context.Context) error {
+	if f.probe == nil {
+		return nil
+	}
+	return f.probe(ctx)
+}
+
+func each(s *OS) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"get":    func(ctx context.Context) error { _, err := s.Get(ctx, "i"); return err },
+		"put":    func(ctx context.Context) error { return s.Put(ctx, "i", []byte("v")) },
+		"delete": func(ctx context.Context) error { return s.Delete(ctx, "i") },
+	}
+}
+
+func TestAKeyringThatNeverAnswers(t *testing.T) {
+	never := make(chan struct{})
+	defer close(never)
+	silent := func() (string, error) { <-never; return "", nil }
+	s := NewOS(OSOptions{Timeout: 10 * time.Millisecond, Keyring: fake{get: silent}})
+	for name, call := range each(s) {
+		if err := call(t.Context()); ReasonOf(err) != TimedOut {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	patient := NewOS(OSOptions{Timeout: time.Hour, Keyring: fake{get: silent}})
+	for name, call := range each(patient) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(5*time.Millisecond, cancel)
+		if err := call(ctx); !failure.Is(err, failure.Cancelled) {
+			t.Errorf("%s, interrupted: %v", name, err)
+		}
+	}
+	if NewOS(OSOptions{}).timeout != 3*time.Second {
+		t.Error("the deadline is not 3 s")
+	}
+}
+
+// A write whose caller has given up must not happen later.
+func TestALateProbeStartsNothing(t *testing.T) {
+	probed, started := make(chan struct{}), make(chan struct{}, 1)
+	s := NewOS(OSOptions{Timeout: time.Millisecond, Keyring: fake{
+		get:   func() (string, error) { started <- struct{}{}; return "", nil },
+		probe: func(ctx context.Context) error { <-ctx.Done(); close(probed); return nil },
+	}})
+	if err := s.Put(t.Context(), "i", nil); ReasonOf(err) != TimedOut {
+		t.Error(err)
+	}
+	<-probed
+	select {
+	case <-started:
+		t.Error("the write started after its deadline")
+	case <-time.After(20 * time.Millisecond):
+	}
+}
+
+func TestReasons(t *testing.T) {
+	for name, c := range map[string]struct {
+		ring fake
+		want Reason
+	}{
+		"too big":     {fake{get: func() (string, error) { return "", keyring.ErrSetDataTooBig }}, TooLarge},
+		"unsupported": {fake{get: func() (string, error) { return "", keyring.ErrUnsupportedPlatform }}, Absent},
+		"locked":      {fake{probe: func(context.Context) error { return &refusal{Locked, errors.New("x")} }}, Locked},
+		"absent":      {fake{probe: func(context.Context) error { return fmt.Errorf("w: %w", &refusal{Absent, errors.New("x")}) }}, Absent},
+	} {
+		for call, do := range each(NewOS(OSOptions{Keyring: c.ring})) {
+			err := do(t.Context())
+			details := failure.DetailsOf(err)
+			if ReasonOf(err) != c.want || details["store"] != "os" || fmt.Sprint(details["alternatives"]) != "[file]" || !strings.Contains(failure.HintOf(err), "--store file") {
+				t.Errorf("%s, %s: %v %v", name, call, err, details)
+			}
+		}
+	}
+	if ReasonOf(failure.New(failure.Auth, "x")) != "" || ReasonOf(nil) != "" {
+		t.Error("a reason out of nothing")
+	}
+}
