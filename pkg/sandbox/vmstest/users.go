@@ -277,7 +277,7 @@ func (c *call) patchUser() (int, any, error) {
 		return 0, nil, err
 	}
 	u.applyLocal(in)
-	return http.StatusOK, c.localView(u), nil
+	return http.StatusOK, nil, nil // documented without a body
 }
 
 // deleteUser takes the user's keys away as well.
