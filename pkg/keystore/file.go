@@ -132,7 +132,7 @@ func (s *File) Delete(ctx context.Context, item string) error {
 	return nil
 }
 
-func (s *File) path(item string) string { return filepath.Join(s.o.Dir, fileName(item)+".age") }
+func (s *File) path(item string) string { return filepath.Join(s.o.Dir, durable.SafeName(item)+".age") }
 
 func (s *File) write(k *keys, path string, value []byte) error {
 	var sealed bytes.Buffer
@@ -277,7 +277,7 @@ func (s *File) passphrase(ctx context.Context) (*keys, error) {
 // readPrivate reads a file of at most limit bytes that must be private, and
 // checks the very file that it reads.
 func readPrivate(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // a path from settings, or built from an escaped name
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -13,40 +13,10 @@ import (
 	"testing"
 
 	"filippo.io/age"
-	"pgregory.net/rapid"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
 )
-
-func TestFileNamesAreSafeAndDistinct(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a := rapid.OneOf(rapid.StringN(1, 300, 600), rapid.SampledFrom(hostileNames())).Draw(t, "a")
-		b := rapid.OneOf(rapid.StringN(1, 300, 600), rapid.SampledFrom(hostileNames())).Draw(t, "b")
-		for _, n := range []string{fileName(a), filepath.Base(LockPath("d", a))} {
-			if n != filepath.Base(n) || strings.ToLower(n) != n || len(n) > 143 || strings.ContainsAny(n, `<>:"/\|?* `) || !strings.HasPrefix(n, "item-") {
-				t.Fatalf("unsafe name %q", n)
-			}
-		}
-		if a != b && strings.EqualFold(fileName(a), fileName(b)) {
-			t.Fatalf("%q and %q share a file", a, b)
-		}
-	})
-}
-
-// Existing stores depend on these names.
-func TestFileNamesAreFrozen(t *testing.T) {
-	for item, want := range map[string]string{
-		"vms.example.com/-/alice":        "item-vms.example.com%2f-%2falice",
-		`10.0.0.1:8443/t1/CORP\Alice`:    "item-10.0.0.1%3a8443%2ft1%2f%43%4f%52%50%5c%41lice",
-		strings.Repeat("x", longName+1):  "item-" + strings.Repeat("x", headName) + "~" + "19981abaa977c9ab097c239adda74b220f06b1eb938bfec39c8361b1a1adcbbf",
-		"login/vault/vault.corp/-/ldap/": "item-login%2fvault%2fvault.corp%2f-%2fldap%2f",
-	} {
-		if got := fileName(item); got != want {
-			t.Errorf("%q is in %s, want %s", item, got, want)
-		}
-	}
-}
 
 func TestValuesAreEncryptedAndPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "store")
