@@ -1,10 +1,9 @@
 package wire
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
-
-	"github.com/valetkey/valetkey/pkg/failure"
 )
 
 // redirects reports whether the status sends the caller elsewhere. 304 is an
@@ -23,7 +22,13 @@ func refuseRedirect(from *url.URL, answer *http.Response) error {
 	} else if to, err := from.Parse(location); err == nil && to.Host != "" {
 		target = origin(to)
 	}
-	return failure.New(failure.Network, "%s answered %d, a redirect to %s; it was not followed and no credentials were sent there",
+	return network(errRedirect, "%s answered %d, a redirect to %s; it was not followed and no credentials were sent there",
 		origin(from), answer.StatusCode, target).
 		WithHint("check the address: it must be that of the server itself, not of a page or gateway in front of it")
 }
+
+var errRedirect = errors.New("refused redirect")
+
+// Redirected reports whether err is a refused redirect: the server has answered,
+// and by its answer did nothing.
+func Redirected(err error) bool { return errors.Is(err, errRedirect) }
