@@ -70,6 +70,15 @@ func (s *Sandbox) Env(base []string) []EnvVar {
 	}
 }
 
+// Variables are the names that [Sandbox.Env] sets, in its order.
+func Variables() []string {
+	var names []string
+	for _, v := range new(Sandbox).Env(nil) {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
 // ChildEnv returns base, as NAME=value, with the person's own AWS_*, VAULT_*,
 // VMS_*, VAST_* and VALETKEY_* taken out and those of [Sandbox.Env] put in.
 func (s *Sandbox) ChildEnv(base []string) []string {

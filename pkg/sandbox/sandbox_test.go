@@ -221,6 +221,11 @@ func TestEnvIsComplete(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	for i, name := range sandbox.Variables() {
+		if !strings.HasPrefix(want[i], name+"=") {
+			t.Errorf("variable %d is %s", i, name)
+		}
+	}
 	other := start(t, sandbox.Options{})
 	for _, name := range []string{"alice", "bob", "carol", "dora", "admin"} {
 		if other.Password(name).Equal(s.Password(name)) || s.Password(name).IsEmpty() {

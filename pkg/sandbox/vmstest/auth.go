@@ -87,17 +87,6 @@ func (c *call) checkPassword(name, password string) error {
 	return nil
 }
 
-func (c *call) checkToken(token string) error {
-	for known, name := range c.s.o.Tokens {
-		u, ok := c.s.users[name]
-		if ok && subtle.ConstantTimeCompare([]byte(known), []byte(token)) == 1 {
-			c.recognise(u)
-			return nil
-		}
-	}
-	return refuse(http.StatusUnauthorized, "Invalid API token.")
-}
-
 // claims are the content of a JWT.
 type claims struct {
 	Type    string `json:"token_type"`

@@ -117,3 +117,49 @@ func TestTheCallerIsNoted(t *testing.T) {
 		}
 	}
 }
+
+func TestAPITokens(t *testing.T) {
+	w := newWorld(t)
+	made := w.ask("admin", "POST /api/apitokens/", `{"owner":"bob","name":"ci","expiry_date":"1D"}`)
+	if made.status != http.StatusCreated {
+		t.Fatalf("%d %s", made.status, made.text)
+	}
+	m := made.object(t)
+	bob, path := as("Api-Token "+m["token"].(string)), "/api/apitokens/"+m["id"].(string)+"/"
+	ask := func() int { return w.ask(bob, "GET /api/s3keys/", "").status }
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("fresh: %d", got)
+	}
+	if shown := w.ask("admin", "GET "+path, ""); strings.Contains(shown.text, m["token"].(string)) || shown.object(t)["owner"] != "bob" {
+		t.Errorf("shown again: %s", shown.text)
+	}
+	w.clock.Store(int64(24 * time.Hour / time.Second))
+	if got := ask(); got != http.StatusUnauthorized {
+		t.Errorf("expired: %d", got)
+	}
+	if r := w.ask("admin", "PATCH "+path, `{"expiry_date":"2w"}`); r.status != http.StatusOK || ask() != http.StatusOK {
+		t.Errorf("prolonged: %d %s", r.status, r.text)
+	}
+	if r := w.ask("admin", "PATCH "+path+"revoke/", ""); r.status != http.StatusOK || ask() != http.StatusUnauthorized {
+		t.Errorf("revoked: %d %s", r.status, r.text)
+	}
+	if list := w.ask("admin", "GET /api/apitokens/?owner=bob", "").array(t); len(list) != 1 {
+		t.Errorf("%v", list)
+	}
+	for body, status := range map[string]int{
+		`{"owner":"nobody"}`: 400, `{"expiry_date":"soon"}`: 400, `{"expiry_date":"0d"}`: 400, `{"expiry_date":"99999999999Y"}`: 400,
+	} {
+		if r := w.ask("admin", "POST /api/apitokens/", body); r.status != status {
+			t.Errorf("%s: %d %s", body, r.status, r.text)
+		}
+	}
+	for range 5 {
+		w.ask("admin", "POST /api/apitokens/", `{"owner":"carol"}`)
+	}
+	if r := w.ask("admin", "POST /api/apitokens/", `{"owner":"carol"}`); r.status != http.StatusServiceUnavailable {
+		t.Errorf("a sixth: %d", r.status)
+	}
+	if r := w.ask("alice", "POST /api/apitokens/", `{}`); r.status != http.StatusForbidden {
+		t.Errorf("alice: %d", r.status)
+	}
+}

@@ -49,6 +49,11 @@ func table() []route {
 		{"PATCH", "users/{}/access_keys", "vms.patch_users_access_keys", manager, (*call).patchAccessKeys},
 		{"DELETE", "users/{}/access_keys", "vms.delete_users_access_keys", manager, (*call).deleteAccessKeys},
 		{"GET", "locals3keys", "vms.get_locals3keys", manager, (*call).getLocalS3Keys},
+		{"GET", "apitokens", "vms.get_apitokens", manager, (*call).getAPITokens},
+		{"POST", "apitokens", "vms.post_apitokens", manager, (*call).postAPITokens},
+		{"GET", "apitokens/{}", "vms.get_apitokens_id", manager, (*call).getAPIToken},
+		{"PATCH", "apitokens/{}", "vms.patch_apitokens_id", manager, (*call).patchAPIToken},
+		{"PATCH", "apitokens/{}/revoke", "vms.patch_apitokens_revoke", manager, (*call).revokeAPIToken},
 		{"GET", "tenants", "vms.get_tenants", manager, (*call).getTenants},
 		{"GET", "versions", "vms.get_versions", somebody, (*call).getVersions},
 	}

@@ -1,6 +1,6 @@
 // Package vmstest plays the S3-key part of the VAST management service (VMS)
-// as an http.Handler: logins, access keys, users, tenants and versions, and
-// identity policies that decide what the owner of a key may do.
+// as an http.Handler: logins, access keys, users, API tokens, tenants and
+// versions, and identity policies that decide what the owner of a key may do.
 //
 // It is honest: passwords are checked, tokens expire by the clock it is given,
 // a third key is refused, a deleted or disabled key is gone at once for
@@ -39,7 +39,7 @@ type Options struct {
 	Users   []User
 	Tenants []string // the first is the one of a login that names none; default "default"
 
-	// Tokens are API tokens and the users they speak for.
+	// Tokens are API tokens there are from the start, and the users they speak for.
 	Tokens map[string]string
 
 	// Lists fixes the shape of list answers.
@@ -110,6 +110,7 @@ type Server struct {
 	byID     map[int]*user
 	keys     map[string]*key
 	policies map[int]*policy
+	tokens   map[int]*apiToken
 	lastID   int
 }
 
@@ -129,7 +130,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		o: o, signer: make([]byte, 32),
-		users: map[string]*user{}, byID: map[int]*user{}, keys: map[string]*key{}, policies: map[int]*policy{},
+		users: map[string]*user{}, byID: map[int]*user{}, keys: map[string]*key{}, policies: map[int]*policy{}, tokens: map[int]*apiToken{},
 	}
 	if _, err := io.ReadFull(o.Rand, s.signer); err != nil {
 		// A key that could be guessed is worse than tokens that nobody can use twice.
@@ -137,6 +138,10 @@ func New(o Options) *Server {
 	}
 	for _, u := range o.Users {
 		s.settle(u)
+	}
+	for text, owner := range o.Tokens {
+		id := s.id()
+		s.tokens[id] = &apiToken{id: id, text: text, owner: owner, created: o.Now()}
 	}
 	return s
 }
