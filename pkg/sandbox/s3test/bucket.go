@@ -62,7 +62,7 @@ func (c *call) createBucket() *apiError {
 	if err := c.drain(); err != nil {
 		return err
 	}
-	if err := c.s.store.createBucket(c.t.bucket, c.now); err != nil {
+	if err := c.s.store.createBucket(c.t.bucket, c.user, c.now); err != nil {
 		return err
 	}
 	c.w.Header().Set("Location", "/"+c.t.bucket)

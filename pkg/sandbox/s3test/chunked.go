@@ -159,7 +159,7 @@ func (c *chunkReader) readTrailer() error {
 			break
 		}
 		name, value, ok := strings.Cut(line, ":")
-		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+		name, value = strings.ToLower(name), strings.Trim(value, " \t")
 		_, twice := c.trailer[name]
 		if !ok || !c.trailing || twice || n >= maxTrailerLines || signature != "" {
 			return errMalformedTrailer

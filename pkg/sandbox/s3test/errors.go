@@ -66,6 +66,7 @@ var (
 	errNoSuchVersion      = apiErr(http.StatusNotFound, "NoSuchVersion", "The specified version does not exist.")
 	errMethodNotAllowed   = apiErr(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 	errBucketExists       = apiErr(http.StatusConflict, "BucketAlreadyExists", "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Select a different name and try again.")
+	errBucketOwned        = apiErr(http.StatusConflict, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it.")
 	errBucketNotEmpty     = apiErr(http.StatusConflict, "BucketNotEmpty", "The bucket you tried to delete is not empty")
 	errMissingLength      = apiErr(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	errPrecondition       = apiErr(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")

@@ -311,13 +311,15 @@ func (c *call) completeUpload() *apiError {
 // assemble makes the object of the named parts, which share its memory. Its ETag
 // is the MD5 of the parts' MD5s with their number behind a dash.
 func (u *upload) assemble(named []completedPart) (*object, *apiError) {
+	for i := 1; i < len(named); i++ {
+		if named[i].PartNumber <= named[i-1].PartNumber {
+			return nil, errInvalidPartOrder
+		}
+	}
 	o := &object{blob: &blob{}, headers: u.headers, parts: len(named), sumType: u.sumType}
 	tags := md5.New() //nolint:gosec // see the import
 	var sums []byte
 	for i, n := range named {
-		if i > 0 && n.PartNumber <= named[i-1].PartNumber {
-			return nil, errInvalidPartOrder
-		}
 		p := u.parts[n.PartNumber]
 		if p == nil || strings.Trim(n.ETag, `"`) != p.etag || !p.matches(n.Sums) {
 			return nil, errInvalidPart.with("PartNumber", itoa(n.PartNumber)).with("ETag", n.ETag)

@@ -175,6 +175,18 @@ func (c *call) getObject() *apiError {
 	return nil
 }
 
+// objectTagging answers that there are no tags, since none are taken. Some
+// clients ask before they copy a large object.
+func (c *call) objectTagging() *apiError {
+	if _, err := c.s.store.get(c.t.bucket, c.t.key); err != nil {
+		return err
+	}
+	return c.answer(struct {
+		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ Tagging"`
+		TagSet  struct{}
+	}{})
+}
+
 func (c *call) deleteObject() *apiError {
 	if v := c.t.value("versionId"); v != "" && v != "null" {
 		return errNoSuchVersion

@@ -40,6 +40,7 @@ var (
 	opCompleteUpload  = &operation{"s3.complete_multipart_upload", "s3:PutObject", true, (*call).completeUpload}
 	opAbortUpload     = &operation{"s3.abort_multipart_upload", "s3:AbortMultipartUpload", false, (*call).abortUpload}
 	opListParts       = &operation{"s3.list_parts", "s3:ListMultipartUploadParts", false, (*call).listParts}
+	opObjectTagging   = &operation{"s3.get_object_tagging", "s3:GetObjectTagging", false, (*call).objectTagging}
 	opUnknown         = &operation{name: routeUnknown}                       // no such method here: 405
 	opUnknownResource = &operation{name: routeUnknown, action: "s3:Unknown"} // a part of S3 that is not played: 501
 )
@@ -52,7 +53,7 @@ func (s *Server) Routes() []string {
 		opListBuckets, opHeadBucket, opCreateBucket, opDeleteBucket, opBucketLocation, opVersioning,
 		opListObjects, opListObjectsV2, opListUploads, opDeleteObjects, opGetObject, opHeadObject,
 		opPutObject, opCopyObject, opDeleteObject, opCreateUpload, opUploadPart, opUploadPartCopy,
-		opCompleteUpload, opAbortUpload, opListParts,
+		opCompleteUpload, opAbortUpload, opListParts, opObjectTagging,
 	} {
 		names = append(names, op.name)
 	}
@@ -71,6 +72,9 @@ var subresources = []string{
 }
 
 func routeOf(r *http.Request, t *target) *operation {
+	if r.Method == "GET" && t.key != "" && t.has("tagging") {
+		return opObjectTagging
+	}
 	for _, name := range subresources {
 		if t.has(name) {
 			return opUnknownResource

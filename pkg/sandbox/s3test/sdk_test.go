@@ -360,8 +360,11 @@ func TestBuckets(t *testing.T) {
 	if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: b}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: b}); code(err) != "BucketAlreadyExists" {
+	if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: b}); code(err) != "BucketAlreadyOwnedByYou" {
 		t.Errorf("twice: %v", err)
+	}
+	if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("demo")}); code(err) != "BucketAlreadyExists" {
+		t.Errorf("another's: %v", err)
 	}
 	if _, err := c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: b}); err != nil {
 		t.Error(err)
@@ -635,5 +638,29 @@ func TestRoutes(t *testing.T) {
 		if c.want != "s3.unknown" && !strings.Contains(strings.Join(w.server.Routes(), " "), c.want) {
 			t.Errorf("%s is not listed", c.want)
 		}
+	}
+}
+
+// curl and browsers speak HTTP/2 to a TLS server, where headers travel otherwise.
+func TestHTTP2(t *testing.T) {
+	w := newWorld(t)
+	w.http = httptest.NewUnstartedServer(w.server)
+	w.http.EnableHTTP2 = true
+	w.http.StartTLS()
+	t.Cleanup(w.http.Close)
+	c := w.client("AKALICE")
+	for _, k := range oddKeys {
+		put(t, c, "demo", k, "content of "+k)
+		if got := get(t, c, "demo", k); got != "content of "+k {
+			t.Errorf("%q: got %q", k, got)
+		}
+	}
+	resp, err := w.http.Client().Get(w.http.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.ProtoMajor != 2 || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("%s %s", resp.Proto, resp.Status)
 	}
 }

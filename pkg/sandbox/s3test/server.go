@@ -95,7 +95,7 @@ func New(o Options) (*Server, error) {
 		s.domains = []string{"localhost"}
 	}
 	for _, name := range o.Buckets {
-		if err := s.store.createBucket(name, s.now()); err != nil {
+		if err := s.store.createBucket(name, "", s.now()); err != nil {
 			return nil, failure.Wrap(failure.Internal, err, "start the S3 sandbox: create bucket %q", name)
 		}
 	}

@@ -120,6 +120,7 @@ func metadataCost(headers map[string]string) int64 {
 }
 
 type bucket struct {
+	creator string // the user, "" for those that were there from the start
 	created time.Time
 	objects map[string]*object
 	sorted  []string // the keys in order; nil when they changed
@@ -167,19 +168,22 @@ func newStore(limit int64) *store {
 	return &store{budget: budget{limit: limit}, buckets: map[string]*bucket{}}
 }
 
-func (s *store) createBucket(name string, now time.Time) *apiError {
+func (s *store) createBucket(name, user string, now time.Time) *apiError {
 	if !validBucketName(name) {
 		return errInvalidBucketName.with("BucketName", name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.buckets[name] != nil {
+	if old := s.buckets[name]; old != nil {
+		if old.creator == user {
+			return errBucketOwned.with("BucketName", name)
+		}
 		return errBucketExists.with("BucketName", name)
 	}
 	if len(s.buckets) >= maxBuckets {
 		return apiErr(400, "TooManyBuckets", "You have attempted to create more buckets than allowed")
 	}
-	s.buckets[name] = &bucket{created: now, objects: map[string]*object{}, uploads: map[string]*upload{}}
+	s.buckets[name] = &bucket{creator: user, created: now, objects: map[string]*object{}, uploads: map[string]*upload{}}
 	return nil
 }
 
