@@ -91,8 +91,12 @@ func readPage[T any](d *json.Decoder, r *entryReader, yield func(T) bool) (next 
 		}
 		switch name {
 		case "results":
-			if token, err := d.Token(); err != nil || token != json.Delim('[') {
-				return "", false, errors.Join(errNoList, err)
+			token, err := d.Token()
+			if err != nil {
+				return "", false, cutOff(err)
+			}
+			if token != json.Delim('[') {
+				return "", false, errNoList
 			}
 			found = true
 			if more, err = readEntries(d, r, yield); err != nil || !more {

@@ -34,7 +34,7 @@ func NormalizeAddress(raw string) (*url.URL, error) {
 	}
 	authority := strings.TrimSuffix(rest, "/")
 	if strings.ContainsAny(authority, "/?#\\") {
-		return nil, badAddress("%q has a path, query or fragment", Visible(rest)).WithHint("give a host, host:port or https URL without a path")
+		return nil, badAddress("\"%s\" has a path, query or fragment", Visible(rest)).WithHint("give a host, host:port or https URL without a path")
 	}
 	host, port, err := splitHostPort(authority)
 	if err != nil {
@@ -59,11 +59,11 @@ func splitHostPort(authority string) (host, port string, err error) {
 		host = authority[1 : len(authority)-1]
 	} else if strings.Contains(authority, ":") {
 		if host, port, err = net.SplitHostPort(authority); err != nil {
-			return "", "", badAddress("%q is not host:port", Visible(authority))
+			return "", "", badAddress("\"%s\" is not host:port", Visible(authority))
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			return "", "", badAddress("%q is not a port", Visible(port))
+			return "", "", badAddress("\"%s\" is not a port", Visible(port))
 		}
 		port = strconv.FormatUint(n, 10)
 	}
@@ -71,7 +71,7 @@ func splitHostPort(authority string) (host, port string, err error) {
 		return ip.String(), port, nil
 	}
 	if strings.HasPrefix(authority, "[") || !isHostName(host) {
-		return "", "", badAddress("%q is not a host name or IP address", Visible(host))
+		return "", "", badAddress("\"%s\" is not a host name or IP address", Visible(host))
 	}
 	return strings.ToLower(host), port, nil
 }

@@ -101,7 +101,7 @@ func explainNet(o Options, err error) error {
 	}
 	switch {
 	case errors.As(err, &dns) && !dns.Timeout():
-		return network(err, "reach %s%s: no such host %q", at, through, Visible(dns.Name)).WithHint("check %s", addr)
+		return network(err, "reach %s%s: no such host \"%s\"", at, through, Visible(dns.Name)).WithHint("check %s", addr)
 	case isRefused(err):
 		return network(err, "reach %s%s: connection refused", at, through).WithHint("is the server running there? check %s", addr)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timed) && timed.Timeout():
@@ -120,7 +120,7 @@ func explainTLS(o Options, err error) error {
 		verify   *tls.CertificateVerificationError
 		pinned   *pinError
 		record   tls.RecordHeaderError
-		alert    tls.AlertError
+		remote   *net.OpError
 		at       = o.where()
 	)
 	ca := o.setting("ca_file", o.CAFile)
@@ -132,7 +132,7 @@ func explainTLS(o Options, err error) error {
 	case errors.As(err, &unknown):
 		signer := ""
 		if unknown.Cert != nil {
-			signer = fmt.Sprintf(" (signed by unknown authority %q)", Excerpt(unknown.Cert.Issuer.String(), 200))
+			signer = fmt.Sprintf(" (signed by unknown authority \"%s\")", Excerpt(unknown.Cert.Issuer.String(), 200))
 		}
 		f := network(err, "the certificate of %s is not trusted%s", at, signer)
 		if o.CAFile.set() {
@@ -142,7 +142,7 @@ func explainTLS(o Options, err error) error {
 		}
 		return withSeenPin(f, err)
 	case errors.As(err, &hostname):
-		f := network(err, "the certificate of %s is for another name (%s), not %q", at, namesOf(hostname.Certificate), Visible(hostname.Host))
+		f := network(err, "the certificate of %s is for another name (%s), not \"%s\"", at, namesOf(hostname.Certificate), Visible(hostname.Host))
 		if o.ServerName.set() {
 			f.Hint = "check " + o.setting("server_name", o.ServerName)
 		} else {
@@ -158,8 +158,8 @@ func explainTLS(o Options, err error) error {
 			WithHint("check %s", ca), err)
 	case errors.As(err, &record):
 		return network(err, "%s does not speak TLS", at).WithHint("check the port in %s", o.setting("address", o.Address))
-	case errors.As(err, &alert):
-		return network(err, "%s broke off the TLS handshake: %s", at, alert.Error()).
+	case errors.As(err, &remote) && remote.Op == "remote error": // how crypto/tls marks the other side's alert
+		return network(err, "%s broke off the TLS handshake: %s", at, innermost(remote.Err)).
 			WithHint("if the server wants a client certificate, set %s and %s",
 				o.setting("client_cert", o.ClientCert), o.setting("client_key", o.ClientKey))
 	}

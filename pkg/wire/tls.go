@@ -180,7 +180,7 @@ func parsePins(text string) ([]pin, error) {
 			sum, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
 		}
 		if err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("%q is not a SHA-256", Visible(part))
+			return nil, fmt.Errorf("\"%s\" is not a SHA-256", Visible(part))
 		}
 		pins = append(pins, pin(sum))
 	}
