@@ -1,0 +1,88 @@
+package accesskey
+
+import (
+	"context"
+	"time"
+)
+
+// Coordinator makes sure that of all processes that want a key for one
+// identity only one asks VMS, and that whatever happens to it a key that
+// nobody knows can be found later. It does no talking to VMS itself.
+//
+// The sequence is Begin, then the one request, then Commit or Abort. A claim
+// that sees neither, because its process died, leaves its journal entry open.
+// Implementations are safe for concurrent use.
+type Coordinator interface {
+	// Read returns the item as stored, an empty one if there is none. It is
+	// one read of the store: no lock, no journal, no network.
+	Read(ctx context.Context) (Item, error)
+
+	// Begin waits until nobody else holds a claim on the identity and reads
+	// the item again. If that satisfies the request nothing more is done.
+	// Otherwise the store is proven by writing room for one more key beside
+	// all live ones and reading it back, the keys at VMS are looked at, and
+	// the intent is written to the journal. When Begin fails nothing was
+	// issued and nothing is left behind.
+	Begin(ctx context.Context, r Request) (*Claim, error)
+
+	// Commit stores what the change makes of the item, reads it back and
+	// compares, closes the journal entry and ends the claim. When it fails
+	// the claim is still held: delete the key at VMS, then Abort.
+	Commit(ctx context.Context, c *Claim, change func(Item) Item) (Item, error)
+
+	// Abort puts the item back as it was, settles the journal entry as the
+	// outcome says and ends the claim.
+	Abort(ctx context.Context, c *Claim, o Outcome) error
+
+	// Update changes the item under the same exclusion, for changes that
+	// cannot leave a key behind. The change may be called again on a newer
+	// item. An item that becomes empty is deleted from the store.
+	Update(ctx context.Context, change func(Item) (Item, error)) (Item, error)
+
+	// Pending returns the journal's open entries for the identity.
+	Pending(ctx context.Context) ([]Entry, error)
+}
+
+// Request is what a claim is for.
+type Request struct {
+	Intent Intent
+	// Satisfied reports whether the item that another process may have
+	// written meanwhile makes the request needless. Nil is never.
+	Satisfied func(Item) bool
+	// Observe looks at VMS once the claim is held. Its error ends the claim; a
+	// list that is merely unknown is no error.
+	Observe func(context.Context) (Observation, error)
+	// Timeout is how long the request to VMS may take; its deadline goes into
+	// the journal.
+	Timeout time.Duration
+}
+
+// Observation is what VMS said before the request.
+type Observation struct {
+	KeysBefore  Keys
+	ServerClock time.Time // zero is unknown
+}
+
+// Claim is the exclusive right to issue a key for an identity. It is used by
+// one goroutine. Release ends it without deciding anything.
+type Claim struct {
+	Item      Item  // as read under the claim
+	Satisfied bool  // nothing is to be done, and the claim has ended
+	Entry     Entry // as journaled
+
+	release func() // idempotent
+	open    *OpenEntry
+}
+
+// Release ends the claim. After Commit or Abort it does nothing; without them
+// the journal entry stays open.
+func (c *Claim) Release() { c.release() }
+
+// Outcome is how a request that led to no stored key ended.
+type Outcome struct {
+	// Unknown: VMS may have made a key. The entry stays open.
+	Unknown bool
+	// LeftOver is a key that VMS made, and that could neither be stored nor
+	// deleted. The entry stays open and names it.
+	LeftOver string
+}

@@ -1,0 +1,13 @@
+// Package accesskey is what can be done with the S3 access keys of one person:
+// issue one exactly once however many processes ask, hand it out, list, show
+// and delete.
+//
+// VAST allows two keys a user and tells the secret of a key once. So a store is
+// proven before a key is asked for, and what could leave a key behind that
+// nobody knows is written into a journal first. The stored [Item] and the
+// journal [Entry] are formats that other releases read: both carry a version,
+// and a newer one is refused, not misread.
+//
+// Transitions of an item are pure functions; a [Coordinator] does the reading,
+// locking and writing around them, and [Service] talks to VMS.
+package accesskey

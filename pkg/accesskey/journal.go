@@ -1,0 +1,171 @@
+package accesskey
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/valetkey/valetkey/pkg/durable"
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// Journal is a directory with a file for each open entry, <id>.json, and a
+// lock file beside it that the writing process holds as long as it lives. It
+// belongs to one machine: homes may be shared, processes are not.
+type Journal struct{ Dir string }
+
+// maxEntry bounds what is read as an entry, in bytes.
+const maxEntry = 64 << 10
+
+// OpenEntry is an entry of our own process.
+type OpenEntry struct {
+	Entry
+	dir  string
+	held *durable.Held
+}
+
+// Open writes an entry and returns when it has reached the disk. The entry
+// stays open, though the process dies, until [OpenEntry.Close].
+func (j Journal) Open(ctx context.Context, e Entry) (*OpenEntry, error) {
+	if err := durable.PrivateDir(j.Dir); err != nil {
+		return nil, stateTrouble(err, "create", j.Dir)
+	}
+	o := &OpenEntry{Entry: e, dir: j.Dir}
+	held, err := durable.Lock(ctx, o.path(".lock"))
+	if err != nil {
+		return nil, stateTrouble(err, "lock", o.path(".lock"))
+	}
+	o.held = held // taken first: an entry that nobody holds is a dead process's
+	if err := o.write(); err != nil {
+		o.discard()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *OpenEntry) path(ext string) string {
+	return filepath.Join(o.dir, durable.SafeName(o.ID)+ext)
+}
+
+func (o *OpenEntry) write() error {
+	raw, err := o.Encode()
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(o.path(".json"), raw, 0o600); err != nil {
+		return stateTrouble(err, "write", o.path(".json"))
+	}
+	return nil
+}
+
+// Update replaces what the entry says, to disk.
+func (o *OpenEntry) Update(change func(*Entry)) error {
+	change(&o.Entry)
+	return o.write()
+}
+
+// Close says that nothing is left to do, and removes the entry.
+func (o *OpenEntry) Close() error {
+	err := durable.Remove(o.path(".json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		o.Leave()
+		return stateTrouble(err, "remove", o.path(".json"))
+	}
+	o.discard()
+	return nil
+}
+
+// Leave gives the lock up and leaves the entry open, for whoever cleans up.
+func (o *OpenEntry) Leave() { _ = o.held.Release() }
+
+// discard removes the lock file as well. Whoever took hold of it in between
+// finds no entry beside it.
+func (o *OpenEntry) discard() {
+	_ = o.held.Release()
+	_ = os.Remove(o.path(".lock"))
+}
+
+// Entries returns the open entries, oldest first, with Alive set. One that
+// cannot be read is an error that names its file: what it guards is unknown.
+func (j Journal) Entries() ([]Entry, error) {
+	files, err := os.ReadDir(j.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, stateTrouble(err, "read", j.Dir)
+	}
+	var entries []Entry
+	for _, f := range files { // by name, and an id starts with its time
+		base, ok := strings.CutSuffix(f.Name(), ".json")
+		if !ok {
+			continue
+		}
+		e, err := j.read(base)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // closed since the directory was read
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !e.Closed {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+func (j Journal) read(base string) (Entry, error) {
+	path := filepath.Join(j.Dir, base+".json")
+	// The lock comes first: an entry that changes hands while it is read would
+	// otherwise look dead with old content.
+	held, err := durable.TryLock(filepath.Join(j.Dir, base+".lock"))
+	if err != nil {
+		return Entry{}, stateTrouble(err, "lock", path)
+	}
+	if held != nil {
+		defer func() { _ = held.Release() }()
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && held != nil {
+		_ = os.Remove(held.Path()) // TryLock made it for an entry that has just gone
+	}
+	if err != nil {
+		return Entry{}, stateTrouble(err, "read", path)
+	}
+	defer f.Close()
+	if err := durable.CheckPrivateFile(f, false); err != nil {
+		return Entry{}, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxEntry))
+	if err != nil {
+		return Entry{}, stateTrouble(err, "read", path)
+	}
+	e, err := DecodeEntry(raw)
+	if err != nil {
+		return Entry{}, failure.Annotate(err, "journal entry %s", path)
+	}
+	e.Alive = held == nil
+	return e, nil
+}
+
+// stateTrouble gives an error below the state directory its kind.
+func stateTrouble(err error, verb, path string) error {
+	var known *failure.Error
+	switch {
+	case errors.As(err, &known):
+		return failure.Annotate(err, "state directory")
+	case errors.Is(err, context.Canceled):
+		return failure.Wrap(failure.Cancelled, err, "%s %s", verb, path)
+	}
+	var onPath *fs.PathError
+	if errors.As(err, &onPath) {
+		err = onPath.Err
+	}
+	return failure.Wrap(failure.Config, err, "state directory: %s %s", verb, path).
+		WithHint("VALETKEY_STATE_DIR names a directory that valetkey may write to")
+}

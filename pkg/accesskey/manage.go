@@ -1,0 +1,115 @@
+package accesskey
+
+import (
+	"context"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// List returns the user's keys at VMS, in its order, with what the store knows
+// of them. A list that is not positively understood is failure.Network.
+func (s *Service) List(ctx context.Context) ([]Key, error) {
+	vms, err := s.d.VMS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	remote, err := vms.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	it, err := s.d.Coordinator.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := s.machine()
+	keys := make([]Key, 0, len(remote))
+	for _, r := range remote {
+		keys = append(keys, s.join(r, it, here))
+	}
+	return keys, nil
+}
+
+func (s *Service) join(r Remote, it Item, here string) Key {
+	k := Key{AccessKey: r.AccessKey, User: s.d.Identity.User, Tenant: s.d.Identity.Tenant, State: Foreign}
+	if g, ok := it.Find(r.AccessKey); ok {
+		k = s.stored(g, here)
+	}
+	k.Enabled = r.Enabled
+	if !r.Created.IsZero() {
+		k.Created, k.Age = r.Created, s.age(r.Created)
+	}
+	if r.User != "" {
+		k.User = r.User
+	}
+	if r.Tenant != "" {
+		k.Tenant = r.Tenant
+	}
+	return k
+}
+
+// Show returns one key. With the secret it must be stored here; the answer
+// then needs no VMS, which never tells a secret again. Without it VMS is asked,
+// and a key that it does not know is failure.NotFound.
+func (s *Service) Show(ctx context.Context, id string, withSecret bool) (Key, error) {
+	if withSecret {
+		it, err := s.d.Coordinator.Read(ctx)
+		if err != nil {
+			return Key{}, err
+		}
+		if g, ok := it.Find(id); ok {
+			return s.stored(g, s.machine()), nil
+		}
+		return Key{}, failure.New(failure.NotFound, "the secret of access key %s is not stored here", id).
+			WithHint("VMS tells a secret once, to whoever issued the key")
+	}
+	keys, err := s.List(ctx)
+	if err != nil {
+		return Key{}, err
+	}
+	for _, k := range keys {
+		if k.AccessKey == id {
+			return k, nil
+		}
+	}
+	return Key{}, failure.New(failure.NotFound, "%s has no access key %s", s.d.Identity, id).
+		WithHint("valetkey keys list shows the keys there are")
+}
+
+// Deleted tells where a key was deleted.
+type Deleted struct {
+	AtVMS   bool // VMS had it
+	InStore bool // the store had it
+}
+
+// Delete deletes a key at VMS and then in the store, so that it stops working
+// even where the store cannot be written. A key that only the store has is
+// removed from it; one that neither has is failure.NotFound.
+func (s *Service) Delete(ctx context.Context, id string) (Deleted, error) {
+	vms, err := s.d.VMS(ctx)
+	if err != nil {
+		return Deleted{}, err
+	}
+	var done Deleted
+	err = vms.DeleteKey(ctx, id)
+	switch {
+	case err == nil:
+		done.AtVMS = true
+	case !failure.Is(err, failure.NotFound):
+		return done, failure.Annotate(err, "delete access key %s", id)
+	}
+	it, readErr := s.d.Coordinator.Read(ctx)
+	_, done.InStore = it.Find(id)
+	if readErr == nil && done.InStore {
+		_, readErr = s.d.Coordinator.Update(ctx, func(it Item) (Item, error) { return it.Drop(id), nil })
+	}
+	switch {
+	case readErr != nil && done.AtVMS:
+		return Deleted{AtVMS: true}, failure.Annotate(readErr, "access key %s is deleted at VMS, but could not be removed from the store", id)
+	case readErr != nil:
+		return Deleted{}, readErr
+	case !done.AtVMS && !done.InStore:
+		return Deleted{}, failure.Wrap(failure.NotFound, err, "delete access key %s of %s", id, s.d.Identity).
+			WithHint("valetkey keys list shows the keys there are")
+	}
+	return done, nil
+}

@@ -1,0 +1,233 @@
+package accesskey
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/secret"
+)
+
+// Remote is a key as VMS lists it.
+type Remote struct {
+	AccessKey string
+	Enabled   bool
+	Created   time.Time // zero is unknown
+	User      string    // empty where the list does not say
+	Tenant    string
+}
+
+// VMSKeys is what is asked of VMS, for one user.
+type VMSKeys interface {
+	// CreateKey asks once, and never again by itself. Every error counts as an
+	// answer that was lost, after which VMS may have made a key, unless it
+	// matches [ErrNotIssued].
+	CreateKey(ctx context.Context) (id string, sec secret.Text, err error)
+	// Keys lists the user's keys. A list that is not positively understood is
+	// an error, never an empty list.
+	Keys(ctx context.Context) ([]Remote, error)
+	// DeleteKey deletes a key; failure.NotFound if VMS does not know it.
+	DeleteKey(ctx context.Context, id string) error
+	// ServerTime is the time by the clock of VMS.
+	ServerTime(ctx context.Context) (time.Time, error)
+}
+
+// ErrNotIssued marks errors of a request that positively made no key: it never
+// left, or VMS refused it. Mark with [NotIssued], match with errors.Is.
+var ErrNotIssued = errors.New("no key was issued")
+
+type notIssued struct{ error }
+
+func (e notIssued) Unwrap() error        { return e.error }
+func (e notIssued) Is(target error) bool { return target == ErrNotIssued }
+
+// NotIssued marks an error; what it says and its kind stay.
+func NotIssued(err error) error {
+	if err == nil {
+		return nil
+	}
+	return notIssued{err}
+}
+
+// Deps are the parts of a [Service].
+type Deps struct {
+	Identity    Identity
+	Coordinator Coordinator
+	// VMS connects, and asks for what is missing: it is called before a lock
+	// is waited for, so that nobody waits for a person. Not on the warm path.
+	VMS func(context.Context) (VMSKeys, error)
+	// Machine returns the id of this machine. Not on the warm path.
+	Machine func() (string, error)
+	Now     func() time.Time
+	// Refresh is the soft expiry that is handed out; below [MinRefresh] counts
+	// as MinRefresh.
+	Refresh time.Duration
+	// PostTimeout bounds the request that issues a key; 0 is 30 s.
+	PostTimeout time.Duration
+	// LostHint is the next step after a lost answer; empty has a default.
+	LostHint string
+}
+
+// MinRefresh is the shortest soft expiry. Clients renew a quarter of an hour
+// ahead, so less would send them here before every request.
+const MinRefresh = 30 * time.Minute
+
+// Service is the use-cases over one identity's keys. It is safe for concurrent
+// use, and holds no state of its own.
+type Service struct{ d Deps }
+
+// New returns a service. It does no I/O.
+func New(d Deps) *Service {
+	d.Refresh = max(d.Refresh, MinRefresh)
+	if d.PostTimeout <= 0 {
+		d.PostTimeout = 30 * time.Second
+	}
+	if d.LostHint == "" {
+		d.LostHint = "valetkey keys list shows it, and valetkey keys delete ACCESS_KEY removes it"
+	}
+	return &Service{d}
+}
+
+// Current returns the stored key that is handed out: one read of the store, no
+// lock and no network. failure.NotFound if nothing is stored.
+func (s *Service) Current(ctx context.Context) (Key, error) {
+	it, err := s.d.Coordinator.Read(ctx)
+	if err != nil {
+		return Key{}, err
+	}
+	g, ok := it.Current()
+	if !ok {
+		return Key{}, failure.New(failure.NotFound, "no access key of %s is stored", s.d.Identity).
+			WithHint("valetkey keys create issues one")
+	}
+	return s.stored(g, ""), nil
+}
+
+// EnsureKey returns the stored key, or issues one. However many processes call
+// it at once, one issues and all get the same key.
+func (s *Service) EnsureKey(ctx context.Context) (Key, error) {
+	g, err := s.ensure(ctx)
+	if err != nil {
+		return Key{}, err
+	}
+	return s.stored(g, s.machine()), nil
+}
+
+func (s *Service) ensure(ctx context.Context) (Generation, error) {
+	it, err := s.d.Coordinator.Read(ctx)
+	if err != nil {
+		return Generation{}, err
+	}
+	if g, ok := it.Current(); ok {
+		return g, nil
+	}
+	done, err := s.issue(ctx, func(it Item) bool { _, ok := it.Current(); return ok })
+	if err != nil {
+		return Generation{}, err
+	}
+	g, _ := done.item.Current()
+	return g, nil
+}
+
+// Created is a key that was just issued, and the stored ones that still work
+// beside it.
+type Created struct {
+	Key    Key
+	Others []Key
+}
+
+// Create always issues a new key, which becomes the one handed out. It deletes
+// nothing. At the limit the error is failure.KeyLimit with the keys there are
+// in its details.
+func (s *Service) Create(ctx context.Context) (Created, error) {
+	done, err := s.issue(ctx, nil)
+	if err != nil {
+		return Created{}, err
+	}
+	g, _ := done.item.Current()
+	here := s.machine()
+	created := Created{Key: s.stored(g, here)}
+	for _, other := range done.item.Live() {
+		gone := done.before.Known && !slices.Contains(done.before.List, other.AccessKey)
+		if other.AccessKey != g.AccessKey && !gone && !other.Disabled {
+			created.Others = append(created.Others, s.stored(other, here))
+		}
+	}
+	return created, nil
+}
+
+// CreateIfMissing is EnsureKey, telling whether the key is new.
+func (s *Service) CreateIfMissing(ctx context.Context) (key Key, issued bool, err error) {
+	key, err = s.Current(ctx)
+	if !failure.Is(err, failure.NotFound) {
+		return key, false, err
+	}
+	done, err := s.issue(ctx, func(it Item) bool { _, ok := it.Current(); return ok })
+	if err != nil {
+		return Key{}, false, err
+	}
+	g, _ := done.item.Current()
+	return s.stored(g, s.machine()), done.issued, nil
+}
+
+// Credentials implements [Source] with the stored key, issuing one if there is
+// none. Expires is soft: the configured refresh from now on.
+//
+// A refresh longer than any before is first recorded with the key, which
+// writes the store once; where that fails, the longest recorded is handed out
+// instead, so that a key is never in use longer than its item says.
+func (s *Service) Credentials(ctx context.Context) (Credentials, error) {
+	g, err := s.ensure(ctx)
+	if err != nil {
+		return Credentials{}, err
+	}
+	refresh := s.d.Refresh
+	if refresh > g.LongestRefresh {
+		refresh = s.recordRefresh(ctx, g, refresh)
+	}
+	return Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey, Expires: s.d.Now().Add(refresh), Soft: true}, nil
+}
+
+// recordRefresh returns how long the key may be handed out for.
+func (s *Service) recordRefresh(ctx context.Context, g Generation, refresh time.Duration) time.Duration {
+	short, cancel := context.WithTimeout(ctx, time.Second) // the key is at hand: nobody should wait long
+	defer cancel()
+	it, err := s.d.Coordinator.Update(short, func(it Item) (Item, error) {
+		return it.RecordRefresh(g.AccessKey, refresh), nil
+	})
+	if err == nil {
+		if now, ok := it.Find(g.AccessKey); ok {
+			return min(refresh, max(now.LongestRefresh, MinRefresh))
+		}
+	}
+	// Every key is promised MinRefresh, recorded or not.
+	return max(g.LongestRefresh, MinRefresh)
+}
+
+// stored is a stored generation as a key, as far as the store knows it. An
+// empty machine leaves open who issued it.
+func (s *Service) stored(g Generation, machine string) Key {
+	return Key{
+		AccessKey: g.AccessKey, SecretKey: g.SecretKey, User: s.d.Identity.User, Tenant: s.d.Identity.Tenant,
+		Enabled: !g.Disabled, Created: g.Created, Age: s.age(g.Created),
+		Stored: true, IssuedHere: machine != "" && g.IssuedBy == machine, State: g.State,
+	}
+}
+
+func (s *Service) age(created time.Time) time.Duration {
+	if created.IsZero() {
+		return 0
+	}
+	return max(0, s.d.Now().Sub(created)) // the clock of VMS may be ahead
+}
+
+// machine is the id of this machine, or "" where it has none to be told by.
+func (s *Service) machine() string {
+	id, err := s.d.Machine()
+	if err != nil {
+		return ""
+	}
+	return id
+}
