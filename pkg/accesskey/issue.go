@@ -13,7 +13,7 @@ import (
 // issued is what came of an attempt to issue.
 type issued struct {
 	item   Item
-	issued bool // by us; else another process had it done meanwhile
+	isNew  bool // by us; else another process had it done meanwhile
 	before Keys
 }
 
@@ -46,7 +46,7 @@ func (s *Service) issue(ctx context.Context, satisfied func(Item) bool) (issued,
 	if err != nil {
 		return issued{}, s.takeBack(ctx, vms, claim, g.AccessKey, err)
 	}
-	return issued{item: it, issued: true, before: claim.Entry.KeysBefore}, nil
+	return issued{item: it, isNew: true, before: claim.Entry.KeysBefore}, nil
 }
 
 // observing bounds the look at VMS, which must not use up the time of the

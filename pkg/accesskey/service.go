@@ -108,27 +108,33 @@ func (s *Service) Current(ctx context.Context) (Key, error) {
 // EnsureKey returns the stored key, or issues one. However many processes call
 // it at once, one issues and all get the same key.
 func (s *Service) EnsureKey(ctx context.Context) (Key, error) {
-	g, err := s.ensure(ctx)
-	if err != nil {
-		return Key{}, err
-	}
-	return s.stored(g, s.machine()), nil
+	key, _, err := s.CreateIfMissing(ctx)
+	return key, err
 }
 
-func (s *Service) ensure(ctx context.Context) (Generation, error) {
+// CreateIfMissing is EnsureKey, telling whether this call issued the key.
+func (s *Service) CreateIfMissing(ctx context.Context) (key Key, isNew bool, err error) {
+	g, isNew, err := s.ensure(ctx)
+	if err != nil {
+		return Key{}, false, err
+	}
+	return s.stored(g, s.machine()), isNew, nil
+}
+
+func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err error) {
 	it, err := s.d.Coordinator.Read(ctx)
 	if err != nil {
-		return Generation{}, err
+		return Generation{}, false, err
 	}
 	if g, ok := it.Current(); ok {
-		return g, nil
+		return g, false, nil
 	}
 	done, err := s.issue(ctx, func(it Item) bool { _, ok := it.Current(); return ok })
 	if err != nil {
-		return Generation{}, err
+		return Generation{}, false, err
 	}
-	g, _ := done.item.Current()
-	return g, nil
+	g, _ = done.item.Current()
+	return g, done.isNew, nil
 }
 
 // Created is a key that was just issued, and the stored ones that still work
@@ -158,20 +164,6 @@ func (s *Service) Create(ctx context.Context) (Created, error) {
 	return created, nil
 }
 
-// CreateIfMissing is EnsureKey, telling whether the key is new.
-func (s *Service) CreateIfMissing(ctx context.Context) (key Key, issued bool, err error) {
-	key, err = s.Current(ctx)
-	if !failure.Is(err, failure.NotFound) {
-		return key, false, err
-	}
-	done, err := s.issue(ctx, func(it Item) bool { _, ok := it.Current(); return ok })
-	if err != nil {
-		return Key{}, false, err
-	}
-	g, _ := done.item.Current()
-	return s.stored(g, s.machine()), done.issued, nil
-}
-
 // Credentials implements [Source] with the stored key, issuing one if there is
 // none. Expires is soft: the configured refresh from now on.
 //
@@ -179,7 +171,7 @@ func (s *Service) CreateIfMissing(ctx context.Context) (key Key, issued bool, er
 // writes the store once; where that fails, the longest recorded is handed out
 // instead, so that a key is never in use longer than its item says.
 func (s *Service) Credentials(ctx context.Context) (Credentials, error) {
-	g, err := s.ensure(ctx)
+	g, _, err := s.ensure(ctx)
 	if err != nil {
 		return Credentials{}, err
 	}
