@@ -20,7 +20,7 @@ type entry struct {
 	Method string `json:"method"`
 	Path   string `json:"path"`   // as sent, access keys masked
 	Status int    `json:"status"` // 0: the connection was lost
-	User   string `json:"user"`   // empty: nobody was recognised
+	User   string `json:"user"`   // empty: nobody was identified
 }
 
 // requestLog writes each entry whole and unbuffered, so that a reader finds a

@@ -174,13 +174,13 @@ func listen(ctx context.Context, flag string, port int) (net.Listener, error) {
 // Dir is the directory of the sandbox, an absolute path.
 func (s *Sandbox) Dir() string { return s.dir }
 
-// VMS, Vault and S3 are the addresses, as https://127.0.0.1:PORT.
+// VMS is the address of VMS, as https://127.0.0.1:PORT.
 func (s *Sandbox) VMS() string { return s.vms }
 
-// Vault is the address of Vault.
+// Vault is the address of Vault, in the same form.
 func (s *Sandbox) Vault() string { return s.vault }
 
-// S3 is the address of S3.
+// S3 is the address of S3, in the same form.
 func (s *Sandbox) S3() string { return s.s3 }
 
 // CAFile is the path of the certificate that vouches for the three servers.

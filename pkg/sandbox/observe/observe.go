@@ -1,5 +1,5 @@
 // Package observe carries what the request log of the sandbox wants to know
-// from a handler that has recognised its caller.
+// from a handler that has identified its caller.
 package observe
 
 import (
@@ -9,10 +9,10 @@ import (
 
 type key struct{}
 
-// Caller is the slot a handler fills with the user it recognised. It is safe for concurrent use.
+// Caller is the slot a handler fills with the user it identified. It is safe for concurrent use.
 type Caller struct{ name atomic.Pointer[string] }
 
-// User is the recognised user, or empty.
+// User is the identified user, or empty.
 func (c *Caller) User() string {
 	if p := c.name.Load(); p != nil {
 		return *p

@@ -83,7 +83,7 @@ func (c *call) checkPassword(name, password string) error {
 	if !ok || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
 		return refuse(http.StatusUnauthorized, "Invalid username or password.")
 	}
-	c.recognise(u)
+	c.identify(u)
 	return nil
 }
 
@@ -113,7 +113,7 @@ func (c *call) checkJWT(token string) error {
 	} else if c.tenant != got.Tenant {
 		return forbid("The token was issued for another tenant.")
 	}
-	c.recognise(u)
+	c.identify(u)
 	return nil
 }
 
@@ -153,7 +153,7 @@ func (c *call) postTokenRefresh() (int, any, error) {
 			"detail": "Token is invalid or expired", "code": "token_not_valid",
 		}}
 	}
-	c.recognise(u)
+	c.identify(u)
 	c.tenant = got.Tenant
 	return c.issueTokens()
 }

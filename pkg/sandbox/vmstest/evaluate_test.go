@@ -1,8 +1,11 @@
 package vmstest
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestDecide(t *testing.T) {
@@ -120,4 +123,15 @@ func TestAnUnreadablePolicyGrantsNothing(t *testing.T) {
 	if s.Allowed("u", "s3:GetObject", "b/k") {
 		t.Error("granted")
 	}
+}
+
+func TestGlobAgreesWithARegularExpression(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[ab/*?]{0,8}`).Draw(t, "pattern")
+		text := rapid.StringMatching(`[ab/ü]{0,10}`).Draw(t, "text")
+		expression := strings.NewReplacer("*", ".*", "?", ".").Replace(pattern)
+		if want := regexp.MustCompile("^" + expression + "$").MatchString(text); glob(pattern, text) != want {
+			t.Fatalf("%q on %q: want %v", pattern, text, want)
+		}
+	})
 }

@@ -111,7 +111,7 @@ func (s *Server) write(w http.ResponseWriter, status int, answer any) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(data)
+	_, _ = w.Write(data) // #nosec G705 -- JSON, declared as such, or what a test gave
 }
 
 // decode reads the body, a JSON object or nothing, into v.
@@ -196,8 +196,8 @@ func (c *call) pageURL(page int) string {
 	return u.String()
 }
 
-// recognise notes the caller, for this call and for the request log.
-func (c *call) recognise(u *user) {
+// identify notes the caller, for this call and for the request log.
+func (c *call) identify(u *user) {
 	c.user = u
 	observe.SetUser(c.r.Context(), u.name)
 }

@@ -31,13 +31,13 @@ func (t *apiToken) works(now time.Time) bool {
 	return t.revoked.IsZero() && (t.expires.IsZero() || now.Before(t.expires))
 }
 
-// checkToken recognises the owner of an API token.
+// checkToken identifies the owner of an API token.
 func (c *call) checkToken(text string) error {
 	for _, t := range c.s.tokens {
 		u, ok := c.s.users[t.owner]
 		if ok && t.works(c.now) && subtle.ConstantTimeCompare([]byte(t.text), []byte(text)) == 1 {
 			t.used = c.now
-			c.recognise(u)
+			c.identify(u)
 			return nil
 		}
 	}
