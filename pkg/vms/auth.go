@@ -294,5 +294,13 @@ func (c *Client) Check(ctx context.Context) error {
 	if failure.Is(err, failure.Forbidden) {
 		return nil
 	}
+	return c.noSuchPath(err)
+}
+
+// Prepare finds the credential that requests will carry, and asks for the
+// password if that is the one. Nothing is sent. It lets a caller get the answer
+// of a person before it takes a lock.
+func (c *Client) Prepare(ctx context.Context) error {
+	_, err := c.auth.current(ctx)
 	return err
 }
