@@ -32,8 +32,9 @@ func offset(path string) time.Duration {
 		return 0
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, 64))
-	if err != nil {
+	const limit = 64
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil || len(text) > limit {
 		return 0
 	}
 	d, err := ParseDuration(strings.TrimSpace(string(text)))

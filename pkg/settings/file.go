@@ -17,7 +17,7 @@ import (
 )
 
 // maxFile bounds the config file.
-const maxFile = 1 << 20
+const maxFile = 256 << 10
 
 // load reads the config file and lays the chosen profile over the defaults. It
 // does so once; an error is the same at every later call.
@@ -68,33 +68,24 @@ func (s *Settings) noProfile(name string, e entry) error {
 
 // read opens, checks and parses the config file. Without a file the document is empty.
 func (s *Settings) read() (*document, error) {
-	at, err := s.must("config")
-	if err != nil {
-		return nil, err
+	path, source, err := s.path()
+	if err != nil || path == "" {
+		return &document{}, err
 	}
-	path := at.Text()
-	empty := &document{path: path}
-	if path == "" || path == os.DevNull {
-		return &document{}, nil
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, failure.Wrap(failure.Config, err, "find config file %s (%s)", at.Text(), at.Source)
-	}
-	empty.path = path
 	f, err := openFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !at.Set {
-			return empty, nil
+		if source == "default" {
+			return &document{path: path}, nil
 		}
-		return nil, failure.Wrap(failure.Config, errors.New("there is no such file"), "read config file %s (%s)", path, at.Source).
+		return nil, failure.Wrap(failure.Config, errors.New("there is no such file"), "read config file %s (%s)", path, source).
 			WithHint("valetkey config init makes one; VALETKEY_CONFIG=%s reads none", os.DevNull)
 	}
 	if err != nil {
-		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s (%s)", path, at.Source).
+		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s (%s)", path, source).
 			WithHint("VALETKEY_CONFIG names another file; VALETKEY_CONFIG=%s reads none", os.DevNull)
 	}
 	defer func() { _ = f.Close() }()
-	data, err := s.readChecked(f)
+	data, err := readChecked(f)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +101,22 @@ func (s *Settings) read() (*document, error) {
 	return doc, nil
 }
 
+// path is the absolute path of the config file and what named it. It is empty
+// when there is no place for one, or when none is wanted.
+func (s *Settings) path() (path, source string, err error) {
+	at, err := s.must("config")
+	if err != nil || at.IsEmpty() || at.Text() == os.DevNull {
+		return "", at.Source, err
+	}
+	if path, err = filepath.Abs(at.Text()); err != nil {
+		return "", at.Source, failure.Wrap(failure.Config, err, "find config file %s (%s)", at.Text(), at.Source)
+	}
+	return path, at.Source, nil
+}
+
 // readChecked reads the file after checking owner and mode of the open file
 // and of the directories that decide what the path leads to.
-func (s *Settings) readChecked(f *os.File) ([]byte, error) {
+func readChecked(f *os.File) ([]byte, error) {
 	if err := durable.CheckPrivateFile(f, false); err != nil {
 		return nil, failure.Annotate(err, "check config file")
 	}
@@ -122,10 +126,7 @@ func (s *Settings) readChecked(f *os.File) ([]byte, error) {
 	}
 	for _, dir := range dirs {
 		if err := durable.CheckDir(dir); err != nil {
-			if failure.KindOf(err) != failure.Config {
-				err = failure.Wrap(failure.Config, err, "check directory of the config file")
-			}
-			return nil, failure.Annotate(err, "check directory of the config file")
+			return nil, failure.Wrap(failure.Config, err, "check directory of the config file")
 		}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -133,7 +134,7 @@ func (s *Settings) readChecked(f *os.File) ([]byte, error) {
 		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s", f.Name())
 	}
 	if len(data) > maxFile {
-		return nil, failure.New(failure.Config, "config file %s is larger than 1 MiB", f.Name())
+		return nil, failure.New(failure.Config, "config file %s is larger than 256 KiB", f.Name())
 	}
 	return data, nil
 }

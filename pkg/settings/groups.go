@@ -117,7 +117,7 @@ func (s *Settings) VMS() (VMS, error) {
 		return v, f.err
 	}
 	keepHighest(&v.Password, &v.PasswordCommand, &v.Token)
-	return v, s.checkTrust(v.Address, v.TLS, v.Password, v.PasswordCommand, v.Token)
+	return v, s.checkTrust([]Value{v.Address}, v.TLS, v.Password, v.PasswordCommand, v.Token)
 }
 
 // keepHighest empties the credentials that a higher layer made pointless.
@@ -172,11 +172,11 @@ func (s *Settings) Vault() (Vault, VaultAuth, error) {
 		a.JWTFile.parsed.text = kubernetesJWT
 	}
 	keepHighest(&a.SecretID, &a.SecretIDFile)
-	return v, a, s.checkTrust(v.Address, v.TLS, s.sent(a)...)
+	return v, a, s.checkTrust([]Value{v.Address, v.RedirectHosts}, v.TLS, sent(a)...)
 }
 
 // sent returns what the chosen method sends.
-func (s *Settings) sent(a VaultAuth) []Value {
+func sent(a VaultAuth) []Value {
 	if !a.Token.IsEmpty() {
 		return []Value{a.Token}
 	}

@@ -12,12 +12,14 @@ import (
 // profile's own address, or to one typed as a flag. An address, CA file, server
 // name, pin or insecure that a variable put in its place would let whoever sets
 // the environment of one program collect the credential.
-func (s *Settings) checkTrust(address Value, t TLS, credentials ...Value) error {
+//
+// servers are the settings that say where the credential goes.
+func (s *Settings) checkTrust(servers []Value, t TLS, credentials ...Value) error {
 	for _, c := range credentials {
 		if c.layer != fromProfile || c.IsEmpty() {
 			continue
 		}
-		for _, v := range append(t.recognition(), address) {
+		for _, v := range append(t.recognition(), servers...) {
 			if s.replaced(v) {
 				return misdirected(c, v)
 			}
