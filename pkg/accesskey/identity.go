@@ -1,5 +1,7 @@
 package accesskey
 
+import "strings"
+
 // Identity is whose keys are meant: a user of a tenant of a VAST cluster. Two
 // identities never share an item.
 type Identity struct {
@@ -9,15 +11,22 @@ type Identity struct {
 }
 
 // Item is the name of the identity's item in a store, "host/tenant/user" with
-// "-" for no tenant. Names are taken as they are; a store keeps them apart
-// whatever characters they have.
+// "-" for no tenant. A slash or percent sign within a part is percent-encoded,
+// so different identities have different names.
 func (id Identity) Item() string {
-	tenant := id.Tenant
-	if tenant == "" {
+	tenant := segment(id.Tenant)
+	switch tenant {
+	case "":
 		tenant = "-"
+	case "-":
+		tenant = "%2D"
 	}
-	return id.VMS + "/" + tenant + "/" + id.User
+	return segment(id.VMS) + "/" + tenant + "/" + segment(id.User)
 }
 
 // String is the identity as messages show it.
 func (id Identity) String() string { return id.Item() }
+
+var segments = strings.NewReplacer("%", "%25", "/", "%2F")
+
+func segment(s string) string { return segments.Replace(s) }

@@ -58,23 +58,31 @@ func (it Item) Name() string {
 	return VMSName(it.Address, it.Realm, it.User)
 }
 
-// VMSName is the name of a VMS login: "login/vms/host/tenant/user", "-" for no tenant.
+// VMSName is the name of a VMS login: "login/vms/host/tenant/user", "-" for no
+// tenant. A slash or percent sign within a part is percent-encoded.
 func VMSName(address, tenant, user string) string {
-	return "login/vms/" + address + "/" + orDash(tenant) + "/" + user
+	return "login/vms/" + segment(address) + "/" + orDash(tenant) + "/" + segment(user)
 }
 
 // VaultName is the name of a Vault login: "login/vault/host/namespace/mount",
-// "-" for no namespace. Slashes at the ends of namespace and mount mean
-// nothing to Vault, and nothing here.
+// "-" for no namespace, encoded like a VMSName. Slashes at the ends of
+// namespace and mount mean nothing to Vault, and nothing here.
 func VaultName(address, namespace, mount string) string {
-	return "login/vault/" + address + "/" + orDash(strings.Trim(namespace, "/")) + "/" + strings.Trim(mount, "/")
+	return "login/vault/" + segment(address) + "/" + orDash(strings.Trim(namespace, "/")) + "/" + segment(strings.Trim(mount, "/"))
 }
 
+var segments = strings.NewReplacer("%", "%25", "/", "%2F")
+
+func segment(s string) string { return segments.Replace(s) }
+
 func orDash(s string) string {
-	if s == "" {
+	switch s {
+	case "":
 		return "-"
+	case "-":
+		return "%2D"
 	}
-	return s
+	return segment(s)
 }
 
 // wire is the only place where a token becomes JSON.

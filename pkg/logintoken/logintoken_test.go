@@ -64,10 +64,12 @@ func TestGolden(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, got := range map[string]string{
-		"login/vms/h/-/u":       logintoken.VMSName("h", "", "u"),
-		"login/vms/h:1/t/u":     logintoken.VMSName("h:1", "t", "u"),
-		"login/vault/h/-/ldap":  logintoken.VaultName("h", "", "ldap/"),
-		"login/vault/h/a/b/jwt": logintoken.VaultName("h", "/a/b/", "jwt"),
+		"login/vms/h/-/u":         logintoken.VMSName("h", "", "u"),
+		"login/vms/h:1/t/u":       logintoken.VMSName("h:1", "t", "u"),
+		"login/vault/h/-/ldap":    logintoken.VaultName("h", "", "ldap/"),
+		"login/vault/h/a%2Fb/jwt": logintoken.VaultName("h", "/a/b/", "jwt"),
+		"login/vault/h/a/b%2Fjwt": logintoken.VaultName("h", "a", "b/jwt"),
+		"login/vms/h/%2D/u%25":    logintoken.VMSName("h", "-", "u%"),
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
