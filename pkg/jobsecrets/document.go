@@ -3,8 +3,10 @@ package jobsecrets
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -88,26 +90,34 @@ func (d document) with(job Job, layout Layout, secrets object) json.RawMessage {
 	return outer.set(innerMember, quote(string(secrets.bytes()))).bytes()
 }
 
-// exact reports the secrets whose numbers Vault would round: it reads what a
-// document holds into floats. Text, and so all of the vdk layout, is safe.
+// exact fails for a value of a flat document that Vault would not give back as
+// it is: it reads numbers into floats and text into Unicode. In the vdk layout
+// all is text inside a text, and safe.
 func exact(name string, value json.RawMessage) error {
-	dec := json.NewDecoder(bytes.NewReader(value))
-	dec.UseNumber()
-	for {
-		t, err := dec.Token()
-		if err != nil {
-			return nil
+	for i := 0; i < len(value); {
+		end := i + 1
+		switch c := value[i]; {
+		case c == '"':
+			end = i + valueEnd(value[i:])
+			if slices.ContainsFunc(decode(value[i:end]), utf16.IsSurrogate) {
+				return inexact(name, "half of a surrogate pair")
+			}
+		case c == '-' || c >= '0' && c <= '9':
+			end = i + valueEnd(value[i:])
+			number := string(value[i:end])
+			f, err := strconv.ParseFloat(number, 64)
+			if err != nil || canonical(number) != canonical(strconv.FormatFloat(f, 'e', -1, 64)) {
+				return inexact(name, "a number")
+			}
 		}
-		n, ok := t.(json.Number)
-		if !ok {
-			continue
-		}
-		f, err := n.Float64()
-		if err != nil || canonical(n.String()) != canonical(strconv.FormatFloat(f, 'e', -1, 64)) {
-			return failure.New(failure.Usage, "secret %s: vault would round a number in it", name).
-				WithHint("store it as text, without --json, or in the vdk layout")
-		}
+		i = end
 	}
+	return nil
+}
+
+func inexact(name, what string) error {
+	return failure.New(failure.Usage, "secret %s: vault would change %s in it", name, what).
+		WithHint("store it as text, without --json, or in the vdk layout")
 }
 
 // canonical is a decimal number as its significant digits and exponent, so

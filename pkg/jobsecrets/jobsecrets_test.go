@@ -97,7 +97,7 @@ func TestLayouts(t *testing.T) {
 		t.Errorf("flat document %s", got)
 	}
 	// Unless it was asked for by name.
-	svc, store = service(t, `{"a":"1"}`, fixed)
+	svc, _ = service(t, `{"a":"1"}`, fixed)
 	_, err := svc.Set(ctx, job, []jobsecrets.Change{textOf(t, "b", "2")}, false)
 	wantKind(t, err, failure.Conflict)
 	_, err = svc.Get(ctx, job, "a")
@@ -120,7 +120,7 @@ func TestLayouts(t *testing.T) {
 
 func TestFlatRefusesWhatVaultWouldChange(t *testing.T) {
 	svc, store := service(t, "", flat)
-	for _, v := range []string{"9007199254740993", "[1,{\"a\":0.1000000000000000055}]", "1e400", "-1e999999999999999999999"} {
+	for _, v := range []string{"9007199254740993", "[1,{\"a\":0.1000000000000000055}]", "1e400", "-1e999999999999999999999", `{"a":["\ud800"]}`} {
 		_, err := svc.Set(t.Context(), job, []jobsecrets.Change{jsonOf("n", v)}, false)
 		wantKind(t, err, failure.Usage)
 	}
@@ -176,50 +176,50 @@ func TestBrokenDocuments(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	ctx := t.Context()
-	del := func(before string, o jobsecrets.DeleteOptions) (jobsecrets.Written, error, *shelf) {
+	del := func(before string, o jobsecrets.DeleteOptions) (jobsecrets.Written, *shelf, error) {
 		svc, store := service(t, before)
 		w, err := svc.Delete(ctx, job, o)
-		return w, err, store
+		return w, store, err
 	}
-	w, err, store := del(vdk(`{"a":1,"b":2,"c":3}`), jobsecrets.DeleteOptions{Names: []string{"c", "a"}})
+	w, store, err := del(vdk(`{"a":1,"b":2,"c":3}`), jobsecrets.DeleteOptions{Names: []string{"c", "a"}})
 	if diff := cmp.Diff(jobsecrets.Written{Version: 2, Changed: []string{"a", "c"}}, w); diff != "" || err != nil || inner(t, store.text(path)) != inner(t, vdk(`{"b":2}`)) {
 		t.Error(diff, err, store.text(path))
 	}
-	_, err, store = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"a", "x"}})
+	_, store, err = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"a", "x"}})
 	wantKind(t, err, failure.NotFound)
 	if store.writes != 0 {
 		t.Error("one name was missing, and the other was deleted")
 	}
-	w, err, _ = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"a", "x"}, IgnoreMissing: true})
+	w, _, err = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"a", "x"}, IgnoreMissing: true})
 	if diff := cmp.Diff([]string{"a"}, w.Changed); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	w, err, store = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"x"}, IgnoreMissing: true})
+	w, store, err = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{Names: []string{"x"}, IgnoreMissing: true})
 	if w.Version != 1 || len(w.Changed) != 0 || w.Changed == nil || err != nil || store.writes != 0 {
 		t.Error(w, err)
 	}
 	// All: the document stays, with no secret in it, as VDK leaves it.
-	w, err, store = del(`{"jobName":"team/job","x":1,"secretsJson":"{\"a\":1,\"b\":2}"}`, jobsecrets.DeleteOptions{All: true})
+	w, store, err = del(`{"jobName":"team/job","x":1,"secretsJson":"{\"a\":1,\"b\":2}"}`, jobsecrets.DeleteOptions{All: true})
 	if diff := cmp.Diff([]string{"a", "b"}, w.Changed); diff != "" || err != nil || store.text(path) != `{"jobName":"team/job","x":1,"secretsJson":"{}"}` {
 		t.Error(diff, err, store.text(path))
 	}
-	_, err, store = del(`{"a":1}`, jobsecrets.DeleteOptions{All: true})
+	_, store, err = del(`{"a":1}`, jobsecrets.DeleteOptions{All: true})
 	if err != nil || store.text(path) != `{}` {
 		t.Error(err, store.text(path))
 	}
-	w, err, store = del("", jobsecrets.DeleteOptions{All: true})
+	w, store, err = del("", jobsecrets.DeleteOptions{All: true})
 	if err != nil || store.writes != 0 || len(w.Changed) != 0 {
 		t.Error("deleting all of nothing wrote", err)
 	}
-	_, err, store = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{All: true, DryRun: true})
+	_, store, err = del(vdk(`{"a":1}`), jobsecrets.DeleteOptions{All: true, DryRun: true})
 	if err != nil || store.writes != 0 {
 		t.Error("dry run wrote", err)
 	}
-	_, err, _ = del("", jobsecrets.DeleteOptions{})
+	_, _, err = del("", jobsecrets.DeleteOptions{})
 	wantKind(t, err, failure.Usage)
-	_, err, _ = del("", jobsecrets.DeleteOptions{All: true, Names: []string{"a"}})
+	_, _, err = del("", jobsecrets.DeleteOptions{All: true, Names: []string{"a"}})
 	wantKind(t, err, failure.Usage)
-	_, err, _ = del("", jobsecrets.DeleteOptions{Names: []string{"a b"}})
+	_, _, err = del("", jobsecrets.DeleteOptions{Names: []string{"a b"}})
 	wantKind(t, err, failure.Usage)
 }
 

@@ -37,6 +37,9 @@ func (c *Client) LoginAppRole(ctx context.Context, mount, roleID string, secretI
 	if err != nil {
 		return Login{}, err
 	}
+	if strings.TrimSpace(roleID) == "" {
+		return Login{}, failure.New(failure.Usage, "log in to vault by AppRole: no role id").WithHint("set VALETKEY_VAULT_ROLE_ID or vault.auth.role_id")
+	}
 	return c.login(ctx, "auth/"+mount+"/login", "log in to vault by AppRole",
 		map[string]string{"role_id": roleID, "secret_id": secretID.Reveal()})
 }
@@ -152,8 +155,9 @@ func (c *Client) RenewSelf(ctx context.Context, increment time.Duration) (Login,
 	}
 	q := call{method: http.MethodPost, path: "auth/token/renew-self", body: body, doing: "renew the vault token"}
 	a, err := c.tokenFrom(ctx, q)
-	if err != nil && failure.Is(err, failure.Internal) && strings.Contains(err.Error(), "not renewable") {
-		return Login{}, failure.New(failure.Usage, "%s: it is not renewable", q.doing)
+	// The second is what Vault says of a root token, which has no lease.
+	if failure.Is(err, failure.Internal) && (strings.Contains(err.Error(), "not renewable") || strings.Contains(err.Error(), "invalid lease ID")) {
+		return Login{}, failure.New(failure.Usage, "%s: it cannot be renewed", q.doing)
 	}
 	return a, err
 }

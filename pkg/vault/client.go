@@ -10,7 +10,7 @@
 //
 // Errors are of package failure. A 403 is Auth when the token itself is not
 // taken, else Forbidden; a lost check-and-set is Conflict; sealed,
-// uninitialised, standby, failing or unintelligible servers are Network.
+// uninitialized, standby, failing or unintelligible servers are Network.
 package vault
 
 import (

@@ -125,6 +125,19 @@ func TestDeletedVersionKeepsItsNumber(t *testing.T) {
 	}
 }
 
+// Vault stores "data": null and answers it with 200.
+func TestNullDataIsAnEmptyDocument(t *testing.T) {
+	s := sandbox(t)
+	c := serve(t, s)
+	r := httptest.NewRequest("POST", "/v1/secret/data/t/j", strings.NewReader(`{"data":null}`))
+	r.Header.Set("X-Vault-Token", rootToken)
+	s.ServeHTTP(httptest.NewRecorder(), r)
+	got, err := c.ReadSecret(t.Context(), "secret", "t/j")
+	if err != nil || got.Version != 1 || string(got.Data) != "{}" {
+		t.Errorf("%s %+v %v", got.Data, got, err)
+	}
+}
+
 func TestMountsThatAreNotKV2(t *testing.T) {
 	c, ctx := serve(t, sandbox(t)), t.Context()
 	_, err := c.ReadSecret(ctx, "old", "t/j")
@@ -136,7 +149,7 @@ func TestMountsThatAreNotKV2(t *testing.T) {
 	_, err = c.ReadSecret(ctx, "nope", "t/j")
 	wantKind(t, err, failure.NotFound)
 	_, err = c.ReadSecret(ctx, "secret/t", "j")
-	wantKind(t, err, failure.NotFound)
+	wantKind(t, err, failure.Config)
 	for _, bad := range []string{"", "a/../b", "a//b", "a\x00b"} {
 		_, err = c.ReadSecret(ctx, bad, "t/j")
 		wantKind(t, err, failure.Config)
@@ -200,6 +213,8 @@ func TestLogins(t *testing.T) {
 	}
 	_, err = c.LoginAppRole(ctx, "nomount", "role", secret.FromString("x"))
 	wantKind(t, err, failure.Auth) // without a token Vault does not tell what is mounted
+	_, err = c.LoginAppRole(ctx, "", " ", secret.FromString("x"))
+	wantKind(t, err, failure.Usage)
 	_, err = c.LoginUserpass(ctx, "", "a/b", secret.FromString("x"))
 	wantKind(t, err, failure.Usage)
 	_, err = c.LoginUserpass(ctx, "", "alice", secret.FromString("\xff"))
@@ -322,9 +337,10 @@ func TestStrangeAnswers(t *testing.T) {
 		{"redirect", 307, `{"errors":[]}`, failure.Network, "redirect"},
 		{"standby", 473, `{"errors":[]}`, failure.Network, "standby"},
 		{"dr secondary", 472, `{"errors":[]}`, failure.Network, "standby"},
-		{"uninitialised", 501, `{"errors":["Vault is not initialized"]}`, failure.Network, "initialised"},
+		{"uninitialized", 501, `{"errors":["Vault is not initialized"]}`, failure.Network, "initialized"},
 		{"too large", 413, `{"errors":["http: request body too large"]}`, failure.TooLarge, ""},
 		{"too large for storage", 500, `{"errors":["1 error occurred:\n\t* put failed due to value being too large; got 9 bytes, max: 8 bytes\n\n"]}`, failure.TooLarge, ""},
+		{"too long a string", 500, `{"errors":["JSON string value exceeds allowed length"]}`, failure.TooLarge, ""},
 		{"bad request", 400, `{"errors":["what\n\u0007now"]}`, failure.Internal, "what now"},
 		{"unsupported", 405, `{"errors":["unsupported operation"]}`, failure.Network, "405"},
 	} {

@@ -75,6 +75,9 @@ func (c *Client) ReadSecret(ctx context.Context, mount, path string) (Document, 
 		return d, nil
 	}
 	d.Data = bytes.TrimSpace(inner.Data)
+	if string(d.Data) == "null" {
+		d.Data = json.RawMessage("{}") // stored with "data": null, and no less there for that
+	}
 	if !bytes.HasPrefix(d.Data, []byte("{")) {
 		return Document{}, failure.New(failure.Network, "%s: the answer holds no data", q.doing)
 	}

@@ -35,10 +35,12 @@ func (c *Client) refusal(ctx context.Context, q call, a *answer) error {
 		return failure.New(failure.Network, "%s: vault at %s is sealed", q.doing, host).
 			WithHint("somebody who holds the unseal keys must unseal it").WithDetail("reason", "sealed")
 	case a.status == http.StatusNotImplemented || a.says("not initialized"):
-		return failure.New(failure.Network, "%s: vault at %s is not initialised", q.doing, host).WithDetail("reason", "uninitialised")
+		return failure.New(failure.Network, "%s: vault at %s is not initialized", q.doing, host).WithDetail("reason", "uninitialized")
 	case a.says("check-and-set parameter did not match"):
 		return failure.New(failure.Conflict, "%s: somebody else changed it first", q.doing)
-	case a.status == http.StatusRequestEntityTooLarge || a.says("value being too large"):
+	case a.status == http.StatusRequestEntityTooLarge || a.says("value being too large"), a.says("exceeds allowed"):
+		// Vault 1.21 bounds the JSON it takes: 1 MiB a string, escapes
+		// included, 10,000 members, 300 levels. A listener's max_json_… settings raise it.
 		return failure.New(failure.TooLarge, "%s: larger than vault takes%s", q.doing, text)
 	case q.anonymous && (a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden):
 		return failure.New(failure.Auth, "%s: vault refused it%s", q.doing, text)
@@ -91,7 +93,8 @@ func badToken(q call) error {
 // that repeat nothing of the secret.
 var harmless = []string{
 	"invalid role or secret ID", "missing secret_id", "invalid secret_id", "invalid username or password", "invalid credentials",
-	"permission denied", "check-and-set parameter", "put failed due to value being too large", "http: request body too large",
+	"permission denied", "check-and-set parameter", "put failed due to value being too large", "http: request body too large", "exceeds allowed length",
+	"exceeds allowed entry count", "exceeds allowed element count", "exceeds allowed nesting depth", "exceeds allowed token count",
 	"no data provided", "internal error", "quota exceeded", "unsupported operation",
 }
 

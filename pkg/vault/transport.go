@@ -132,7 +132,7 @@ func decode(status int, data []byte) *answer {
 // Vault stays sealed until a person comes.
 func passing(a *answer) bool {
 	switch {
-	case a.status == http.StatusNotImplemented || a.sealed() || a.says("value being too large"):
+	case a.status == http.StatusNotImplemented || a.sealed() || a.says("value being too large") || a.says("exceeds allowed"):
 		return false
 	case a.status == http.StatusPreconditionFailed || a.status == http.StatusTooManyRequests:
 		return true

@@ -27,6 +27,7 @@ type key struct {
 	maxVersions      int
 	casRequired      bool
 	custom           map[string]string
+	updatedBy        *actor
 }
 
 // entry is one version. Its data is JSON, or nil once destroyed.
@@ -35,6 +36,24 @@ type entry struct {
 	created   time.Time
 	deleted   time.Time
 	destroyed bool
+
+	createdBy, deletedBy *actor
+}
+
+// actor is who did what to a version.
+type actor struct {
+	Actor     string `json:"actor"`
+	ClientID  string `json:"client_id"`
+	EntityID  string `json:"entity_id,omitempty"`
+	Operation string `json:"operation"`
+}
+
+func (t *token) did(operation string) *actor {
+	client := t.entity
+	if client == "" {
+		client = t.accessor
+	}
+	return &actor{Actor: t.displayName, ClientID: client, EntityID: t.entity, Operation: operation}
 }
 
 func newMount(name string, version int) *mount {
@@ -47,10 +66,10 @@ func newMount(name string, version int) *mount {
 func (e *entry) gone() bool { return e.destroyed || !e.deleted.IsZero() }
 
 // add appends a version, drops what is too old, and returns the bytes freed.
-func (k *key) add(data []byte, now time.Time) (freed int) {
+func (k *key) add(data []byte, now time.Time, by *actor) (freed int) {
 	k.current++
-	k.versions[k.current] = &entry{data: data, created: now}
-	k.updated = now
+	k.versions[k.current] = &entry{data: data, created: now, createdBy: by}
+	k.updated, k.updatedBy = now, by
 	if k.created.IsZero() {
 		k.created = now
 	}

@@ -26,8 +26,8 @@ func (s *Server) kvRead(_ context.Context, q *request) reply {
 	if v := q.header("version"); v != "" {
 		var err error
 		if n, err = strconv.Atoi(v); err != nil {
-			return fail(http.StatusBadRequest, fmt.Sprintf(
-				"Field validation failed: error converting input %s for field \"version\": strconv.ParseInt: parsing %q: invalid syntax", v, v))
+			return fail(http.StatusBadRequest, fmt.Sprintf("Field validation failed: error converting input for field \"version\": "+
+				"cannot parse '' as int: strconv.ParseInt: parsing %q: invalid syntax", v))
 		}
 	}
 	if k == nil {
@@ -46,8 +46,8 @@ func (s *Server) kvRead(_ context.Context, q *request) reply {
 		return answer
 	}
 	// The real engine reads what it stored into floats: a number beyond 2^53
-	// comes back rounded, and one beyond a float's range not at all.
-	data := map[string]any{}
+	// comes back rounded.
+	var data map[string]any
 	if err := json.Unmarshal(e.data, &data); err != nil {
 		return fail(http.StatusInternalServerError, "1 error occurred:\n\t* "+err.Error()+"\n\n")
 	}
@@ -62,11 +62,7 @@ func (s *Server) kvWrite(_ context.Context, q *request) reply {
 	}
 	members, ok := raw.(map[string]any)
 	if !ok && raw != nil {
-		return fail(http.StatusBadRequest, fmt.Sprintf(
-			"Field validation failed: error converting input for field \"data\": '' expected a map, got '%s'", kindOf(raw)))
-	}
-	if members == nil {
-		members = map[string]any{}
+		return fail(http.StatusBadRequest, `error converting input for field "data": '' expected a map, got 'string'`)
 	}
 	data, err := json.Marshal(members)
 	if err != nil {
@@ -88,7 +84,11 @@ func (s *Server) kvWrite(_ context.Context, q *request) reply {
 		q.mount.keys[q.rest] = k
 		s.total += len(q.rest)
 	}
-	s.total += weight - k.add(data, s.now())
+	operation := "update"
+	if k.current == 0 {
+		operation = "create"
+	}
+	s.total += weight - k.add(data, s.now(), q.caller.did(operation))
 	return reply{data: k.meta(k.current), mountType: "kv"}
 }
 
@@ -109,8 +109,10 @@ func (k *key) check(options any) string {
 		text = v.String()
 	case string:
 		text = v
-	default:
-		return "error parsing check-and-set parameter"
+	case nil:
+		text = "0"
+	case bool:
+		text = map[bool]string{true: "1", false: "0"}[v]
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -125,7 +127,8 @@ func (k *key) check(options any) string {
 func (s *Server) kvDelete(_ context.Context, q *request) reply {
 	if k := q.mount.keys[q.rest]; k != nil {
 		if e := k.versions[k.current]; e != nil && !e.gone() {
-			e.deleted = s.now()
+			e.deleted, e.deletedBy = s.now(), q.caller.did("delete")
+			k.updatedBy = e.deletedBy
 		}
 	}
 	return done()
@@ -134,13 +137,13 @@ func (s *Server) kvDelete(_ context.Context, q *request) reply {
 func (s *Server) kvDeleteVersions(_ context.Context, q *request) reply {
 	return s.each(q, "No version number provided", func(e *entry) {
 		if !e.gone() {
-			e.deleted = s.now()
+			e.deleted, e.deletedBy = s.now(), q.caller.did("update")
 		}
 	})
 }
 
 func (s *Server) kvUndelete(_ context.Context, q *request) reply {
-	return s.each(q, "No version number provided", func(e *entry) { e.deleted = time.Time{} })
+	return s.each(q, "No version number provided", func(e *entry) { e.deleted, e.deletedBy = time.Time{}, nil })
 }
 
 func (s *Server) kvDestroy(_ context.Context, q *request) reply {
@@ -213,13 +216,13 @@ func (s *Server) kvMetadata(_ context.Context, q *request) reply {
 	for n, e := range k.versions {
 		all[strconv.Itoa(n)] = map[string]any{
 			"created_time": stamp(e.created), "deletion_time": stamp(e.deleted), "destroyed": e.destroyed,
-			"created_by": nil, "deleted_by": nil,
+			"created_by": e.createdBy, "deleted_by": e.deletedBy,
 		}
 	}
 	return reply{mountType: "kv", data: map[string]any{
 		"versions": all, "current_version": k.current, "oldest_version": k.oldest,
 		"created_time": stamp(k.created), "updated_time": stamp(k.updated), "max_versions": k.maxVersions,
-		"cas_required": k.casRequired, "delete_version_after": "0s", "custom_metadata": k.custom, "last_updated_by": nil,
+		"cas_required": k.casRequired, "delete_version_after": "0s", "custom_metadata": k.custom, "last_updated_by": k.updatedBy,
 	}}
 }
 
@@ -308,16 +311,4 @@ func (s *Server) kvDeleteMetadata(_ context.Context, q *request) reply {
 		delete(q.mount.keys, q.rest)
 	}
 	return done()
-}
-
-func kindOf(v any) string {
-	switch v.(type) {
-	case string:
-		return "string"
-	case bool:
-		return "bool"
-	case json.Number:
-		return "json.Number"
-	}
-	return "slice"
 }

@@ -14,12 +14,14 @@ type logins struct {
 	roleID   string
 	secretID secret.Text
 	users    map[string]secret.Text
+	entities map[string]string // of the role and the users, by their name
 }
 
 func newLogins(o Options) *logins {
-	l := &logins{roleID: o.RoleID, secretID: secret.FromString(o.SecretID), users: map[string]secret.Text{}}
+	l := &logins{roleID: o.RoleID, secretID: secret.FromString(o.SecretID), users: map[string]secret.Text{}, entities: map[string]string{"valetkey": uuid()}}
 	for name, password := range o.Users {
 		l.users[strings.ToLower(name)] = password
+		l.entities[strings.ToLower(name)] = uuid()
 	}
 	return l
 }
@@ -28,7 +30,8 @@ func (s *Server) loginAppRole(ctx context.Context, q *request) reply {
 	roleID, secretID := strings.TrimSpace(q.text("role_id")), strings.TrimSpace(q.text("secret_id"))
 	switch {
 	case roleID == "":
-		return fail(http.StatusBadRequest, "invalid credentials")
+		// Not a word about credentials: the real server trips over its own lockout.
+		return fail(http.StatusInternalServerError, "failed to determine alias name from login request")
 	case s.logins.roleID == "" || roleID != s.logins.roleID:
 		return fail(http.StatusBadRequest, "invalid role or secret ID")
 	case secretID == "":
@@ -38,7 +41,7 @@ func (s *Server) loginAppRole(ctx context.Context, q *request) reply {
 	}
 	observe.SetUser(ctx, "valetkey")
 	return s.issue(&token{
-		user: "valetkey", displayName: "approle", path: "auth/approle/login", policies: []string{"default", "valetkey"},
+		user: "valetkey", entity: s.logins.entities["valetkey"], displayName: "approle", path: "auth/approle/login", policies: []string{"default", "valetkey"},
 		meta: map[string]string{"role_name": "valetkey"}, ttl: approleTTL, maxTTL: approleMax, renewable: true, orphan: true,
 	})
 }
@@ -55,7 +58,7 @@ func (s *Server) loginUserpass(ctx context.Context, q *request) reply {
 	}
 	observe.SetUser(ctx, name)
 	return s.issue(&token{
-		user: name, displayName: "userpass-" + name, path: "auth/userpass/login/" + name, policies: []string{"default", "valetkey"},
+		user: name, entity: s.logins.entities[name], displayName: "userpass-" + name, path: "auth/userpass/login/" + name, policies: []string{"default", "valetkey"},
 		meta: map[string]string{"username": name}, ttl: systemTTL, maxTTL: systemTTL, renewable: true, orphan: true,
 	})
 }

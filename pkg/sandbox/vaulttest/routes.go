@@ -16,6 +16,7 @@ type route struct {
 	mount  *mount
 	open   bool // needs no token
 	sealed bool // answers although Vault is sealed
+	slash  bool // the open part may end in a slash
 	do     func(context.Context, *request) reply
 }
 
@@ -34,12 +35,12 @@ func (rt *route) match(path string) (string, bool) {
 	if rt.method == "LIST" {
 		return rest, true
 	}
-	return rest, rest != "" && !strings.HasSuffix(rest, "/")
+	return rest, rest != "" && (rt.slash || !strings.HasSuffix(rest, "/"))
 }
 
 func (s *Server) find(method, path string) (*route, string) {
-	if method == http.MethodHead {
-		method = http.MethodGet
+	if method == http.MethodHead && path == "sys/health" {
+		method = http.MethodGet // nothing else has it
 	}
 	for i := range s.routes {
 		if rt := &s.routes[i]; rt.method == method {
@@ -96,7 +97,7 @@ func (s *Server) table() []route {
 		{name: "vault.post_seal", method: post, prefix: "sys/seal", do: s.seal},
 		{name: "vault.post_unseal", method: post, prefix: "sys/unseal", open: true, sealed: true, do: s.unsealWith},
 		{name: "vault.get_mounts", method: get, prefix: "sys/mounts", do: s.listMounts},
-		{name: "vault.get_mount", method: get, prefix: "sys/internal/ui/mounts/", open: true, do: s.mountOf},
+		{name: "vault.get_mount", method: get, prefix: "sys/internal/ui/mounts/", open: true, slash: true, do: s.mountOf},
 
 		{name: "vault.post_approle_login", method: post, prefix: "auth/approle/login", open: true, do: s.loginAppRole},
 		{name: "vault.post_userpass_login", method: post, prefix: "auth/userpass/login/", open: true, do: s.loginUserpass},

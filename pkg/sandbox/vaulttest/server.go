@@ -156,7 +156,7 @@ func (s *Server) handle(ctx context.Context, q *request) reply {
 	}
 	switch {
 	case q.token == "":
-		return denied()
+		return fail(http.StatusForbidden, "permission denied")
 	case q.caller == nil:
 		return invalidToken()
 	case !q.caller.may(q):
@@ -173,15 +173,27 @@ func (s *Server) handle(ctx context.Context, q *request) reply {
 
 // unknown answers a request that a token allows and no route takes.
 func (s *Server) unknown(q *request) reply {
+	if q.method == http.MethodPost && strings.HasSuffix(q.path, "/") {
+		return fail(http.StatusBadRequest, "cannot write to a path ending in '/'")
+	}
 	for _, rt := range s.routes {
-		if _, ok := rt.match(q.path); ok {
+		if _, ok := rt.match(q.path); ok && rt.method != "LIST" {
 			return fail(http.StatusMethodNotAllowed, "1 error occurred:\n\t* unsupported operation\n\n")
 		}
 	}
-	for name := range s.mounts {
-		if strings.HasPrefix(q.path, name+"/") {
-			return fail(http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n")
+	for name, m := range s.mounts {
+		if !strings.HasPrefix(q.path+"/", name+"/") {
+			continue
 		}
+		if m.version == 2 {
+			verb := "get"
+			if q.method == "LIST" {
+				verb = "list"
+			}
+			return reply{status: http.StatusNotFound, warnings: []string{fmt.Sprintf("Invalid path for a versioned K/V secrets engine. "+
+				"See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv %s' for this operation.", verb)}}
+		}
+		return fail(http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n")
 	}
 	return fail(http.StatusNotFound, noRoute(q.path))
 }

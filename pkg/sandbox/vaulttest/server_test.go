@@ -101,14 +101,14 @@ func TestRefusals(t *testing.T) {
 		status                          int
 		want                            string
 	}{
-		{"no token", "", "GET", "secret/data/x", "", 403, permission},
+		{"no token", "", "GET", "secret/data/x", "", 403, `{"errors":["permission denied"]}`},
 		{"unknown token", "hvs.x", "GET", "secret/data/x", "", 403, invalid},
 		{"outside the policy", approle, "GET", "sys/mounts", "", 403, permission},
 		{"absent", rootToken, "GET", "secret/data/nope", "", 404, `{"errors":[]}`},
 		{"absent list", rootToken, "LIST", "secret/metadata/nope", "", 404, `{"errors":[]}`},
 		{"absent version", rootToken, "GET", "secret/data/x?version=9", "", 404, `{"errors":[]}`},
 		{"no such mount", rootToken, "GET", "nope/data/x", "", 404, `{"errors":["no handler for route \"nope/data/x\". route entry not found."]}`},
-		{"no such path", rootToken, "GET", "secret/what/x", "", 404, `{"errors":["1 error occurred:\n\t* unsupported path\n\n"]}`},
+		{"no such path of KV v1", rootToken, "POST", "old/x/", "{}", 400, `{"errors":["cannot write to a path ending in '/'"]}`},
 		{"no such operation", rootToken, "DELETE", "auth/token/lookup-self", "", 405, `{"errors":["1 error occurred:\n\t* unsupported operation\n\n"]}`},
 		{"cas too low", rootToken, "POST", "secret/data/x", `{"data":{},"options":{"cas":0}}`, 400, `{"errors":["check-and-set parameter did not match the current version"]}`},
 		{"cas of a new key", rootToken, "POST", "secret/data/y", `{"data":{},"options":{"cas":3}}`, 400, `{"errors":["check-and-set parameter did not match the current version"]}`},
@@ -122,7 +122,16 @@ func TestRefusals(t *testing.T) {
 		{"password empty", "", "POST", "auth/userpass/login/alice", `{}`, 400, `{"errors":["invalid credentials"]}`},
 		{"mount without a token", "", "GET", "sys/internal/ui/mounts/secret", "", 403, `{"errors":["permission denied"]}`},
 		{"mount out of reach", approle, "GET", "sys/internal/ui/mounts/old", "", 403, `{"errors":["preflight capability check returned 403, please ensure client's policies grant access to path \"old/\""]}`},
-		{"root is not renewable", rootToken, "POST", "auth/token/renew-self", "", 400, `{"errors":["lease is not renewable"]}`},
+		{"root is not renewable", rootToken, "POST", "auth/token/renew-self", "", 400, `{"errors":["invalid lease ID"]}`},
+		{"role id missing", "", "POST", "auth/approle/login", `{}`, 500, `{"errors":["failed to determine alias name from login request"]}`},
+		{"cut off", rootToken, "POST", "secret/data/x", `{"data":{`, 500, `{"errors":["malformed JSON, unclosed containers"]}`},
+		{"no object", rootToken, "POST", "secret/data/x", `[1]`, 400, `{"errors":["error parsing JSON: failed to parse JSON input: json: cannot unmarshal array into Go value of type map[string]interface {}"]}`},
+		{"huge number", rootToken, "POST", "secret/data/x", `{"data":{"n":1e400}}`, 500, `{"errors":["malformed JSON, invalid number syntax for '1e400'"]}`},
+		{"name twice", rootToken, "POST", "secret/data/x", `{"data":{"a":1,"a":2}}`, 500, `{"errors":["duplicate key 'a' in object"]}`},
+		{"deep", rootToken, "POST", "secret/data/x", strings.Repeat(`{"data":`, 400) + "1" + strings.Repeat("}", 400), 500, `{"errors":["JSON input exceeds allowed nesting depth"]}`},
+		{"many", rootToken, "POST", "secret/data/x", `{"data":{"a":[1` + strings.Repeat(",1", 10000) + `]}}`, 500, `{"errors":["JSON array exceeds allowed element count"]}`},
+		{"long string", rootToken, "POST", "secret/data/x", `{"data":{"a":"` + strings.Repeat("x", 9<<20) + `"}}`, 500, `{"errors":["JSON string value exceeds allowed length"]}`},
+		{"data is no object", rootToken, "POST", "secret/data/x", `{"data":"s"}`, 400, "{\"errors\":[\"error converting input for field \\\"data\\\": '' expected a map, got 'string'\"]}"},
 		{"lookup of a dead token", rootToken, "POST", "auth/token/lookup", `{"token":"x"}`, 403, `{"errors":["bad token"]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,6 +140,17 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%d %s\nwant %d %s", status, body, c.status, c.want)
 			}
 		})
+	}
+}
+
+// The engine answers a path outside its areas with a warning and no error.
+func TestWrongPathOfKV2(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"secret/team/job", "secret/data/x/", "secret/"} {
+		status, body := w.ask(rootToken, "GET", path, "")
+		if status != 404 || pick(t, body, "data") != nil || !strings.Contains(body, "Invalid path for a versioned K/V") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
 	}
 }
 

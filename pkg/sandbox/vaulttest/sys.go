@@ -12,8 +12,9 @@ import (
 )
 
 func (s *Server) health(_ context.Context, q *request) reply {
-	code := http.StatusOK
+	code, mode := http.StatusOK, "disabled"
 	if s.sealed {
+		mode = "unknown"
 		code = http.StatusServiceUnavailable
 		if v := q.header("sealedcode"); v != "" {
 			n, err := strconv.Atoi(v)
@@ -24,8 +25,8 @@ func (s *Server) health(_ context.Context, q *request) reply {
 		}
 	}
 	return reply{status: code, raw: map[string]any{
-		"initialized": true, "sealed": s.sealed, "standby": false, "performance_standby": false,
-		"replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
+		"initialized": true, "sealed": s.sealed, "standby": s.sealed, "performance_standby": false,
+		"replication_performance_mode": mode, "replication_dr_mode": mode,
 		"server_time_utc": s.now().Unix(), "version": version, "enterprise": false,
 		"echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": 0,
 	}}
@@ -48,6 +49,8 @@ func (s *Server) unsealWith(ctx context.Context, q *request) reply {
 	switch {
 	case key == "":
 		return fail(http.StatusBadRequest, "'key' must be specified in request body as JSON, or 'reset' set to true")
+	case len(key) != len(s.share) || strings.Trim(key, "0123456789abcdef") != "":
+		return fail(http.StatusBadRequest, "'key' must be a valid hex or base64 string")
 	case !secret.FromString(key).Equal(secret.FromString(s.share)):
 		return fail(http.StatusBadRequest, "failed to decrypt keys from storage: cipher: message authentication failed")
 	}
@@ -58,7 +61,7 @@ func (s *Server) unsealWith(ctx context.Context, q *request) reply {
 func (s *Server) listMounts(context.Context, *request) reply {
 	data := map[string]any{}
 	for name, m := range s.mounts {
-		data[name+"/"] = m.describe()
+		data[name+"/"] = m.describe(0)
 	}
 	return reply{data: data, top: true, mountType: "system"}
 }
@@ -83,19 +86,19 @@ func (s *Server) mountOf(_ context.Context, q *request) reply {
 		return fail(http.StatusForbidden, fmt.Sprintf(
 			"preflight capability check returned 403, please ensure client's policies grant access to path %q", path))
 	}
-	data := found.describe()
+	data := found.describe(systemTTL)
 	data["path"] = found.name + "/"
-	return reply{data: data, mountType: "system"}
+	return reply{data: data}
 }
 
-func (m *mount) describe() map[string]any {
+func (m *mount) describe(ttl time.Duration) map[string]any {
 	return map[string]any{
 		"type": "kv", "description": "", "accessor": m.accessor, "local": false, "seal_wrap": false,
 		"external_entropy_access": false, "options": map[string]string{"version": strconv.Itoa(m.version)},
 		"uuid": m.uuid, "plugin_version": "", "running_plugin_version": "v0.25.0+builtin", "running_sha256": "",
 		"deprecation_status": "supported",
 		"config": map[string]any{
-			"default_lease_ttl": int64(systemTTL / time.Second), "max_lease_ttl": int64(systemTTL / time.Second),
+			"default_lease_ttl": int64(ttl / time.Second), "max_lease_ttl": int64(ttl / time.Second),
 			"force_no_cache": false,
 		},
 	}

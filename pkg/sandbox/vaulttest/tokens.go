@@ -23,6 +23,7 @@ type token struct {
 	id, accessor string
 	user         string // for the request log
 	displayName  string
+	entity       string // the identity behind a login; empty for others
 	path         string
 	policies     []string
 	meta         map[string]string
@@ -145,7 +146,7 @@ func (t *token) auth(ttl time.Duration) any {
 		NumUses        int               `json:"num_uses"`
 	}{
 		ClientToken: t.id, Accessor: t.accessor, Policies: t.policies, TokenPolicies: t.policies, Metadata: t.meta,
-		LeaseDuration: int(ttl.Seconds()), Renewable: t.renewable, TokenType: "service", Orphan: t.orphan,
+		LeaseDuration: int(ttl.Seconds()), Renewable: t.renewable, EntityID: t.entity, TokenType: "service", Orphan: t.orphan,
 	}
 }
 
@@ -154,7 +155,7 @@ func (s *Server) describe(t *token) reply {
 		"id": t.id, "accessor": t.accessor, "policies": t.policies, "path": t.path, "meta": t.meta,
 		"display_name": t.displayName, "num_uses": 0, "orphan": t.orphan, "creation_time": t.issued.Unix(),
 		"creation_ttl": int64(t.ttl.Seconds()), "expire_time": nil, "ttl": int64(0), "explicit_max_ttl": int64(0),
-		"entity_id": "", "type": "service",
+		"entity_id": t.entity, "type": "service",
 	}
 	if !t.expires.IsZero() {
 		data["expire_time"] = t.expires.UTC().Format(time.RFC3339Nano)
@@ -185,7 +186,10 @@ func (s *Server) lookup(_ context.Context, q *request) reply {
 
 func (s *Server) renewSelf(_ context.Context, q *request) reply {
 	t := q.caller
-	if t.expires.IsZero() || !t.renewable {
+	if t.expires.IsZero() {
+		return fail(http.StatusBadRequest, "invalid lease ID")
+	}
+	if !t.renewable {
 		return fail(http.StatusBadRequest, "lease is not renewable")
 	}
 	ttl, err := seconds(q.body["increment"])
@@ -214,7 +218,7 @@ func (s *Server) revokeSelf(_ context.Context, q *request) reply {
 func (s *Server) createToken(_ context.Context, q *request) reply {
 	ttl, err := seconds(q.body["ttl"])
 	if err != nil {
-		return fail(http.StatusBadRequest, `Field validation failed: error converting input for field "ttl": `+err.Error())
+		return fail(http.StatusBadRequest, err.Error())
 	}
 	t := &token{
 		id: q.text("id"), path: "auth/token/create", displayName: "token", policies: q.caller.policies,

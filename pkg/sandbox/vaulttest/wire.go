@@ -39,7 +39,7 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request) (*request, *reply
 				q.method = "LIST"
 			}
 		}
-	case http.MethodPost, http.MethodDelete, http.MethodHead, "LIST", http.MethodPatch:
+	case http.MethodPost, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPatch, "LIST":
 	default:
 		return q, &reply{status: http.StatusMethodNotAllowed, errors: []string{}}
 	}
@@ -53,7 +53,7 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request) (*request, *reply
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			answer := fail(http.StatusRequestEntityTooLarge, "error parsing JSON: http: request body too large")
+			answer := fail(http.StatusRequestEntityTooLarge, "http: request body too large")
 			return q, &answer
 		}
 		answer := fail(http.StatusBadRequest, "error reading data")
@@ -62,10 +62,14 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request) (*request, *reply
 	if len(bytes.TrimSpace(body)) == 0 {
 		return q, nil
 	}
+	if err := verify(body); err != nil {
+		answer := fail(http.StatusInternalServerError, err.Error())
+		return q, &answer
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	if err := dec.Decode(&q.body); err != nil {
-		answer := fail(http.StatusBadRequest, "error parsing JSON: "+err.Error())
+		answer := fail(http.StatusBadRequest, "error parsing JSON: failed to parse JSON input: "+err.Error())
 		return q, &answer
 	}
 	return q, nil
@@ -78,10 +82,15 @@ func (q *request) header(name string) string {
 	return ""
 }
 
-// text is a string member of the body; absent and null are empty.
+// text is a member of the body as text; absent and null are empty.
 func (q *request) text(name string) string {
-	s, _ := q.body[name].(string)
-	return s
+	switch v := q.body[name].(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
 }
 
 // reply is an answer before it is written. With errors set, even to none, it
