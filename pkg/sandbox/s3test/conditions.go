@@ -85,27 +85,39 @@ func parseRange(header string, size int64) (offset, length int64, whole bool, er
 		return 0, size, true, nil
 	}
 	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
-	from, ferr := strconv.ParseUint(first, 10, 63)
-	to, lerr := strconv.ParseUint(last, 10, 63)
+	from, fromOK := bound(first)
+	to, toOK := bound(last)
 	switch {
-	case !ok, first != "" && ferr != nil, last != "" && lerr != nil, first == "" && last == "":
+	case !ok, !fromOK, !toOK, first == "" && last == "":
 		return 0, size, true, nil
 	case first == "": // the last bytes
-		n := min(int64(to), size) //nolint:gosec // parsed in 63 bits
+		n := min(to, size)
 		if n == 0 {
 			return 0, 0, false, errInvalidRange
 		}
 		return size - n, n, false, nil
 	}
-	start, end := int64(from), size-1 //nolint:gosec // parsed in 63 bits
+	start, end := from, size-1
 	if last != "" {
 		if to < from {
 			return 0, size, true, nil
 		}
-		end = min(end, int64(to)) //nolint:gosec // parsed in 63 bits
+		end = min(end, to)
 	}
 	if start >= size {
 		return 0, 0, false, errInvalidRange
 	}
 	return start, end - start + 1, false, nil
+}
+
+// bound reads an end of a range; an empty one is no fault.
+func bound(s string) (int64, bool) {
+	if s == "" {
+		return 0, true
+	}
+	if strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
 }

@@ -316,7 +316,7 @@ func (u *upload) assemble(named []completedPart) (*object, *apiError) {
 			return nil, errInvalidPartOrder
 		}
 	}
-	o := &object{blob: &blob{}, headers: u.headers, parts: len(named), sumType: u.sumType}
+	o := &object{blob: &blob{}, headers: u.headers, sumType: u.sumType}
 	tags := md5.New() //nolint:gosec // see the import
 	var sums []byte
 	for i, n := range named {

@@ -51,7 +51,7 @@ func (c *call) objectHeaders() (map[string]string, *apiError) {
 	if size > maxMetadata+8<<10 || metaSize(out) > maxMetadata {
 		return nil, errMetadataTooLarge
 	}
-	if v, ok := out["Content-Encoding"]; ok { // aws-chunked is how it travelled, not what it is
+	if v, ok := out["Content-Encoding"]; ok { // aws-chunked is how it traveled, not what it is
 		var kept []string
 		for coding := range strings.SplitSeq(v, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "aws-chunked") {
@@ -209,7 +209,7 @@ func (c *call) source() (*object, string, *apiError) {
 		return nil, "", errInvalidArgument.saying("Invalid copy source object key").
 			with("ArgumentName", "x-amz-copy-source").with("ArgumentValue", raw)
 	}
-	if err := c.authorise("s3:GetObject", from+"/"+key); err != nil {
+	if err := c.authorize("s3:GetObject", from+"/"+key); err != nil {
 		return nil, "", err
 	}
 	if versioned && version != "null" {
@@ -247,7 +247,7 @@ func (c *call) copyObject() *apiError {
 	}
 	o := &object{
 		blob: content, etag: from.etag, modified: c.now, headers: headers,
-		sum: from.sum, sumType: from.sumType, parts: from.parts,
+		sum: from.sum, sumType: from.sumType,
 	}
 	if err := c.s.store.put(c.t.bucket, c.t.key, o, onWrite(c.headers)); err != nil {
 		return err
@@ -289,7 +289,7 @@ func (c *call) deleteObjects() *apiError {
 		Error   []failed
 	}{}
 	for _, item := range in.Object {
-		err := c.authorise("s3:DeleteObject", c.t.bucket+"/"+item.Key)
+		err := c.authorize("s3:DeleteObject", c.t.bucket+"/"+item.Key)
 		if err == nil && item.VersionID != "" && item.VersionID != "null" {
 			err = errNoSuchVersion
 		}

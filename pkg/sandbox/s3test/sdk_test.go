@@ -146,7 +146,7 @@ func TestObjectRoundTrip(t *testing.T) {
 	in := &s3.PutObjectInput{
 		Bucket: aws.String("demo"), Key: aws.String("dir/file.txt"), Body: strings.NewReader("hello"),
 		ContentType: aws.String("text/plain; charset=utf-8"), CacheControl: aws.String("no-store"), ContentEncoding: aws.String("identity"),
-		ContentDisposition: aws.String(`attachment; filename="a.txt"`), Metadata: map[string]string{"colour": "blue  green", "n": "1"},
+		ContentDisposition: aws.String(`attachment; filename="a.txt"`), Metadata: map[string]string{"color": "blue  green", "n": "1"},
 	}
 	out, err := c.PutObject(t.Context(), in)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestObjectRoundTrip(t *testing.T) {
 	}
 	want := facts{
 		"text/plain; charset=utf-8", "no-store", "identity", `attachment; filename="a.txt"`, "NhCmhg==", 5,
-		map[string]string{"colour": "blue  green", "n": "1"},
+		map[string]string{"color": "blue  green", "n": "1"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -229,7 +229,7 @@ func TestMultipart(t *testing.T) {
 	w := newWorld(t)
 	c := w.client("AKALICE")
 	bucket, name := aws.String("demo"), aws.String("big/ä +.bin")
-	content := make([]byte, 11<<20)
+	content := make([]byte, 5<<20+1000)
 	_, _ = rand.Read(content)
 	for _, algorithm := range []types.ChecksumAlgorithm{"", types.ChecksumAlgorithmCrc32, types.ChecksumAlgorithmCrc32c, types.ChecksumAlgorithmSha1, types.ChecksumAlgorithmSha256, types.ChecksumAlgorithmCrc64nvme} {
 		t.Run("algorithm "+string(algorithm), func(t *testing.T) {
@@ -253,8 +253,8 @@ func TestMultipart(t *testing.T) {
 					ChecksumSHA1: p.ChecksumSHA1, ChecksumSHA256: p.ChecksumSHA256, ChecksumCRC64NVME: p.ChecksumCRC64NVME,
 				})
 			}
-			parts, err := c.ListParts(t.Context(), &s3.ListPartsInput{Bucket: bucket, Key: name, UploadId: up.UploadId, MaxParts: aws.Int32(2)})
-			if err != nil || len(parts.Parts) != 2 || !aws.ToBool(parts.IsTruncated) || aws.ToString(parts.NextPartNumberMarker) != "2" {
+			parts, err := c.ListParts(t.Context(), &s3.ListPartsInput{Bucket: bucket, Key: name, UploadId: up.UploadId, MaxParts: aws.Int32(1)})
+			if err != nil || len(parts.Parts) != 1 || !aws.ToBool(parts.IsTruncated) || aws.ToString(parts.NextPartNumberMarker) != "1" {
 				t.Fatalf("list parts: %+v %v", parts, err)
 			}
 			list, err := c.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: bucket})
@@ -264,7 +264,7 @@ func TestMultipart(t *testing.T) {
 			end, err := c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{
 				Bucket: bucket, Key: name, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
 			})
-			if err != nil || !strings.HasSuffix(aws.ToString(end.ETag), `-3"`) {
+			if err != nil || !strings.HasSuffix(aws.ToString(end.ETag), `-2"`) {
 				t.Fatalf("complete: %+v %v", end, err)
 			}
 			if got := get(t, c, *bucket, *name); got != string(content) {
@@ -275,7 +275,7 @@ func TestMultipart(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, _ := io.ReadAll(r.Body)
-			if !bytes.Equal(got, content[5242870:5242890]) || aws.ToString(r.ContentRange) != "bytes 5242870-5242889/11534336" {
+			if !bytes.Equal(got, content[5242870:5242890]) || aws.ToString(r.ContentRange) != "bytes 5242870-5242889/5243880" {
 				t.Errorf("range over parts: %d bytes, %s", len(got), aws.ToString(r.ContentRange))
 			}
 		})

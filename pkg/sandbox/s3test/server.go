@@ -158,7 +158,7 @@ func (c *call) serve() *apiError {
 		return errKeyTooLong.with("Size", itoa(len(c.t.key))).with("MaxSizeAllowed", itoa(maxKeySize))
 	}
 	if op.action != "" {
-		if err := c.authorise(op.action, c.resource()); err != nil {
+		if err := c.authorize(op.action, c.resource()); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (c *call) resource() string {
 	return c.t.bucket + "/" + c.t.key
 }
 
-func (c *call) authorise(action, resource string) *apiError {
+func (c *call) authorize(action, resource string) *apiError {
 	if !c.s.allowed(c.user, action, resource) {
 		return errAccessDenied
 	}

@@ -108,7 +108,6 @@ type object struct {
 	headers  map[string]string // Content-Type and the like, x-amz-meta-* in lower case
 	sum      *checksum
 	sumType  string // COMPOSITE or FULL_OBJECT
-	parts    int    // of a multipart upload, else 0
 }
 
 func metadataCost(headers map[string]string) int64 {

@@ -366,7 +366,8 @@ func TestPresigned(t *testing.T) {
 	if a.body != "hello" || a.header.Get("Content-Type") != "application/x-other" || a.header.Get("Content-Disposition") != `attachment; filename="x y.txt"` {
 		t.Errorf("get: %+v", a)
 	}
-	if got := a.header["x-amz-meta-n"]; len(got) != 1 || got[0] != "1" {
+	lower := strings.ToLower("X-Amz-Meta-N") // as S3 sends it
+	if got := a.header[lower]; len(got) != 1 || got[0] != "1" {
 		t.Errorf("metadata of a presigned upload: %v", a.header)
 	}
 	if a := send("HEAD", down.URL, "", nil); a.status != http.StatusForbidden {
