@@ -281,3 +281,13 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+func TestPrepareSendsNothing(t *testing.T) {
+	f := newFake(t, answers(200, "[]"))
+	if err := f.client(t).Prepare(t.Context()); err != nil || len(f.requests()) != 0 {
+		t.Errorf("%v %v", err, f.requests())
+	}
+	if err := f.client(t, func(c *vms.Config) { c.Password = nil }).Prepare(t.Context()); !failure.Is(err, failure.Auth) {
+		t.Errorf("%v", err)
+	}
+}

@@ -109,7 +109,7 @@ func (c *Client) persist(ctx context.Context, what call, as credential) (*answer
 		}
 		a.tries = try
 		if a.stream != nil {
-			a.stream = &cancelling{a.stream, cancel}
+			a.stream = &bounded{a.stream, ctx, cancel}
 		} else {
 			cancel()
 		}
@@ -180,7 +180,7 @@ func (c *Client) attempt(ctx context.Context, what call, as credential) (*answer
 	}
 	defer func() { _ = response.Body.Close() }()
 	if a.body, err = wire.ReadBody(response.Body, wire.MaxJSON); err != nil && a.ok() {
-		return nil, err
+		return nil, because(ctx, err)
 	}
 	// The status of a refusal says enough, also when its text breaks off.
 	return a, nil
@@ -241,13 +241,28 @@ func escapeSegment(s string) string {
 	return strings.NewReplacer("+", "%2B", "=", "%3D").Replace(url.PathEscape(s))
 }
 
-// cancelling ends the call's deadline with its body.
-type cancelling struct {
+// bounded is a body that ends with its call's deadline, and ends the deadline when it is closed.
+type bounded struct {
 	io.ReadCloser
+	ctx    context.Context //nolint:containedctx // it lives as long as the body
 	cancel context.CancelFunc
 }
 
-func (c *cancelling) Close() error {
-	defer c.cancel()
-	return c.ReadCloser.Close()
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	return n, because(b.ctx, err)
+}
+
+func (b *bounded) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// because names the deadline or the interruption as the cause, where it closed
+// the connection under a reader.
+func because(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }

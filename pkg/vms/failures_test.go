@@ -153,8 +153,11 @@ func TestWhenTheAnswerToTheIssuingPostIsLost(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	interrupted := newFake(t, func(w http.ResponseWriter, r *http.Request) { cancel(); hang(w, r) })
-	if _, _, err := interrupted.client(t).CreateOwnKey(ctx); !errors.Is(err, vms.ErrAnswerLost) || !failure.Is(err, failure.Cancelled) {
+	release := make(chan struct{})
+	interrupted := newFake(t, func(http.ResponseWriter, *http.Request) { cancel(); <-release })
+	_, _, err := interrupted.client(t).CreateOwnKey(ctx)
+	close(release)
+	if !errors.Is(err, vms.ErrAnswerLost) || !failure.Is(err, failure.Cancelled) {
 		t.Errorf("%v", err)
 	}
 	// Nobody there: certainly not sent.

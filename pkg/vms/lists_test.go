@@ -250,7 +250,7 @@ func TestHugeAnswersStayInSmallMemory(t *testing.T) {
 	}
 
 	// A long list is not refused but read as it comes.
-	long := newFake(t, flood("["+fmt.Sprintf(entry, 0), ","+fmt.Sprintf(entry, 1), 32<<20))
+	long := newFake(t, flood("["+fmt.Sprintf(entry, 0), ","+fmt.Sprintf(entry, 1), 8<<20))
 	n := 0
 	grown := peak(func() {
 		for _, err := range long.client(t).LocalKeys(t.Context(), vms.KeyFilter{}) {
@@ -263,7 +263,19 @@ func TestHugeAnswersStayInSmallMemory(t *testing.T) {
 			n++
 		}
 	})
-	if n < 500_000 || grown > 100<<20 {
+	if n < 200_000 || grown > 64<<20 {
 		t.Errorf("%d entries in %d MiB", n, grown>>20)
+	}
+}
+
+func TestADeadlineEndsAList(t *testing.T) {
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "["+fmt.Sprintf(entry, 1))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	_, err := collect(t.Context(), f.client(t, func(c *vms.Config) { c.Timeout = 200 * time.Millisecond }))
+	if !failure.Is(err, failure.Network) || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("%v", err)
 	}
 }

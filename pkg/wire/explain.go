@@ -106,7 +106,7 @@ func explainNet(o Options, err error) error {
 		return network(err, "reach %s%s: connection refused", at, through).WithHint("is the server running there? check %s", addr)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timed) && timed.Timeout():
 		return network(err, "no answer from %s%s in time", at, through).WithHint("check %s, or give it longer with --timeout", addr)
-	case isReset(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case isReset(err), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return network(err, "the connection to %s%s was lost before its answer was complete", at, through)
 	}
 	return network(err, "reach %s%s: %s", at, through, innermost(err)).WithHint("check %s", addr)
