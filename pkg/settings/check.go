@@ -11,11 +11,18 @@ func (s *Settings) CheckValue(name string, value secret.Text) error {
 	if err != nil {
 		return err
 	}
-	if value.IsEmpty() {
-		return failure.New(failure.Usage, "the value of %s is empty", row.Name)
+	_, err = row.checkNew(value.Reveal())
+	return err
+}
+
+// checkNew checks a value that is to be written into the config file.
+func (r Row) checkNew(value string) (parsed, error) {
+	if value == "" {
+		return parsed{}, failure.New(failure.Usage, "the value of %s is empty", r.Name)
 	}
-	if _, err := row.parse(value.Reveal()); err != nil {
-		return failure.Wrap(failure.Usage, err, "set %s", row.Name).WithHint("%s: %s", row.Name, row.Help)
+	p, err := r.parse(value)
+	if err != nil {
+		return p, failure.Wrap(failure.Usage, err, "set %s", r.Name).WithHint("%s: %s", r.Name, r.Help)
 	}
-	return nil
+	return p, nil
 }

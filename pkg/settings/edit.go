@@ -58,12 +58,9 @@ func (s *Settings) settable(name string) (Row, error) {
 }
 
 func (s *Settings) change(ctx context.Context, row Row, value string) error {
-	if value == "" {
-		return failure.New(failure.Usage, "the value of %s is empty", row.Name)
-	}
-	p, err := row.parse(value)
+	p, err := row.checkNew(value)
 	if err != nil {
-		return failure.Wrap(failure.Usage, err, "set %s", row.Name).WithHint("%s: %s", row.Name, row.Help)
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -66,10 +66,10 @@ func TestSetKeepsCommentsAndLayout(t *testing.T) {
 		}
 		row, _ := settings.Find(c.setting)
 		want := c.value
-		switch {
-		case row.Kind == settings.Bool:
+		switch row.Kind {
+		case settings.Bool:
 			want = "true"
-		case row.Kind == settings.List:
+		case settings.List:
 			want = strings.ReplaceAll(want, " ", "")
 		}
 		if v, err := s.Lookup(c.setting); err != nil || v.Text() != want {
@@ -121,6 +121,9 @@ func TestSetRefuses(t *testing.T) {
 		wantKind(t, err, c.kind)
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s=%s: %v", c.name, c.value, err)
+		}
+		if c.name != "profile" && !strings.Contains(c.says, "argument") { // what needs no file
+			wantKind(t, w.settings().CheckValue(c.name, secret.FromString(c.value)), c.kind)
 		}
 		if w.read() != before {
 			t.Errorf("%s: the file changed: %s", c.name, w.read())

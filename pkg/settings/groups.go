@@ -195,7 +195,7 @@ func sent(a VaultAuth) []Value {
 // for hides a token unless VALETKEY_VAULT_TOKEN stands above the method.
 func (s *Settings) vaultToken(a *VaultAuth) error {
 	token, err := s.must("vault.token")
-	hidden := a.Method.Set && a.Method.Text() != "token" && !(token.layer == fromEnv && a.Method.layer < fromEnv)
+	hidden := a.Method.Set && a.Method.Text() != "token" && (token.layer != fromEnv || a.Method.layer >= fromEnv)
 	if hidden {
 		if err == nil && token.Set {
 			s.warn("the Vault token (" + token.Source + ") is ignored, because vault.auth.method (" + a.Method.Source + ") is " + a.Method.Text())

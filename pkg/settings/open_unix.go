@@ -9,5 +9,5 @@ import (
 
 // openNoWait opens for reading and does not wait for a writer when path is a pipe.
 func openNoWait(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the path is the person's own setting
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }

@@ -72,7 +72,9 @@ func New(in Input) *Settings {
 	}
 	environment := map[string]any{}
 	for _, row := range table {
-		s.layers.SetDefault(row.Name, entry{secret.FromString(row.Default), fromDefault, "default"})
+		if row.Default != "" {
+			s.layers.SetDefault(row.Name, entry{secret.FromString(row.Default), fromDefault, "default"})
+		}
 		if e, ok := s.fromEnvironment(row); ok {
 			environment[row.Name] = e
 		}
@@ -227,8 +229,10 @@ func (s *Settings) entry(row Row) (entry, error) {
 }
 
 func (s *Settings) top(name string) entry {
-	e, _ := s.layers.Get(name).(entry)
-	return e
+	if e, ok := s.layers.Get(name).(entry); ok {
+		return e
+	}
+	return entry{source: "default"}
 }
 
 // value checks an entry.

@@ -19,8 +19,8 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b. Long words are cut: they are no typos.
+// distance counts the insertions, deletions, replacements and swaps of adjacent
+// letters that turn a into b. Long words are cut: they are no typos.
 func distance(a, b string) int {
 	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
 	var before, last []int

@@ -85,7 +85,7 @@ func canonical(address string) string {
 	return strings.TrimSuffix(strings.TrimRight(address, "/"), ":443")
 }
 
-// Trust sums up how a server is recognised, in words that two runs can compare.
+// Trust sums up how a server is recognized, in words that two runs can compare.
 // It is recorded beside a stored login and holds no secret.
 func (t TLS) Trust() string {
 	var parts []string
@@ -112,7 +112,7 @@ func trustPart(v Value) string {
 
 // CheckStored applies the rule for credentials to one from a store: recorded is
 // what Trust said when it was stored, credential names it ("the stored login").
-// A way to recognise the server that differs, and that the environment brought,
+// A way to recognize the server that differs, and that the environment brought,
 // is failure.Config. The address needs no check where it is part of the name
 // under which the credential is stored.
 func (t TLS) CheckStored(credential, recorded string) error {
