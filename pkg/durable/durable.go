@@ -68,15 +68,15 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 // target follows a symbolic link, so that a linked file is replaced where it
 // really lies.
 func target(path string) (string, error) {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return path, nil // a missing file is created; any other trouble shows when it is written
+	// A missing file is created; any other trouble shows when it is written.
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return "", fmt.Errorf("follow link: %w", err)
+		}
+		return real, nil
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return "", fmt.Errorf("follow link: %w", err)
-	}
-	return real, nil
+	return path, nil
 }
 
 // Remove deletes the file at path and waits until the directory has reached
