@@ -28,8 +28,10 @@ import (
 	"github.com/valetkey/valetkey/testscripts/servers/certs"
 )
 
-// patience bounds the start of a server on a busy machine.
-const patience = 90 * time.Second
+const (
+	patience      = 90 * time.Second // bounds the start of a server on a busy machine
+	buildPatience = 25 * time.Minute // bounds the build of one, cold: four CPU minutes and more
+)
 
 // A program is built once a test run, into bin/ of the repository, where the
 // next run finds it.
@@ -54,8 +56,12 @@ func (p *program) build() (string, error) {
 			return
 		}
 		p.path = filepath.Join(root, "bin", p.name)
-		build := exec.Command("go", "build", "-C", p.dir, "-trimpath", "-o", p.path, p.pkg)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		// As `go vet` and the linter build it, so that what they compiled is used again.
+		ctx, cancel := context.WithTimeout(context.Background(), buildPatience)
+		defer cancel()
+		build := exec.CommandContext(ctx, "go", "build", "-C", p.dir, "-o", p.path, p.pkg)
+		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // it ends its compilers
+		build.WaitDelay = 10 * time.Second
 		if out, err := build.CombinedOutput(); err != nil {
 			p.err = fmt.Errorf("build %s: %w\n%s", p.name, err, out)
 		}
