@@ -18,7 +18,7 @@ import (
 // The place in a message is what lets a person mend the file.
 func TestBrokenFiles(t *testing.T) {
 	for name, c := range map[string]struct{ text, at, says, hint string }{
-		"unknown key":          {"profiles:\n  x:\n    vms:\n      addres: h\n", "4:7", `"vms.addres"`, "did you mean address?"},
+		"unknown key":          {"profiles:\n  x:\n    vms:\n      adrss: h\n", "4:7", `"vms.adrss"`, "did you mean address?"},
 		"unknown section":      {"profiles: {x: {vmss: {address: h}}}", "1:16", `"vmss"`, "did you mean vms?"},
 		"unknown at the top":   {"profile: x\n", "1:1", `"profile"`, "profiles"},
 		"setting at the top":   {"vms: {address: h}\n", "1:1", `"vms"`, "profiles: NAME:"},
