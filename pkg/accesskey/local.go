@@ -18,6 +18,8 @@ import (
 // Store is what the local coordinator needs of a key store: one named value.
 // Get and Delete return failure.NotFound where there is none; a store that
 // cannot be used returns failure.Store. Every call has a deadline of its own.
+// A store that may have to ask a person first has a method
+// Prepare(context.Context) error, too: it is called before a lock is taken.
 type Store interface {
 	Name() string
 	Get(ctx context.Context, item string) ([]byte, error)
@@ -260,6 +262,11 @@ func (l *Local) restore(ctx context.Context, it Item) {
 
 // lock waits for the identity's lock and returns what releases it.
 func (l *Local) lock(ctx context.Context) (Places, func(), error) {
+	if asks, ok := l.o.Store.(interface{ Prepare(context.Context) error }); ok {
+		if err := asks.Prepare(ctx); err != nil {
+			return Places{}, nil, err
+		}
+	}
 	p, err := l.o.Places()
 	if err != nil {
 		return Places{}, nil, err

@@ -233,3 +233,32 @@ func TestPlacesThatCannotBe(t *testing.T) {
 		t.Errorf("%+v", own)
 	}
 }
+
+// A person who is asked must not keep others waiting.
+func TestPromptsComeBeforeLocks(t *testing.T) {
+	w := newWorld(t)
+	lock := accesskey.PlacesIn(filepath.Join(w.dir, "state"), w.machine, filepath.Join(w.dir, "store"), w.identity).LockPath
+	asked := errors.New("asked")
+	c := accesskey.NewLocal(accesskey.LocalOptions{
+		Identity: w.identity, Now: func() time.Time { return at },
+		Store: asking{w.store, func() error {
+			if _, err := os.Stat(lock); err == nil {
+				t.Error("the lock was taken first")
+			}
+			return asked
+		}},
+		Places: func() (accesskey.Places, error) {
+			return accesskey.PlacesIn(filepath.Join(w.dir, "state"), w.machine, filepath.Join(w.dir, "store"), w.identity), nil
+		},
+	})
+	if _, err := c.Begin(t.Context(), accesskey.Request{}); !errors.Is(err, asked) {
+		t.Error(err)
+	}
+}
+
+type asking struct {
+	accesskey.Store
+	ask func() error
+}
+
+func (a asking) Prepare(context.Context) error { return a.ask() }

@@ -116,6 +116,16 @@ func (s *File) Put(ctx context.Context, item string, value []byte) error {
 	return s.write(k, s.path(item), value)
 }
 
+// Prepare asks for what opens the store, if it has to be asked for and was not
+// yet, so that no prompt comes up while a lock is held.
+func (s *File) Prepare(ctx context.Context) error {
+	if err := ended(ctx, s.Name()); err != nil {
+		return err
+	}
+	_, err := s.keys(ctx)
+	return err
+}
+
 // Delete implements Store.
 func (s *File) Delete(ctx context.Context, item string) error {
 	if err := begin(ctx, s.Name(), item); err != nil {

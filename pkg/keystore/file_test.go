@@ -123,6 +123,9 @@ func TestPassphrase(t *testing.T) {
 	}
 	s := quick(FileOptions{Dir: dir, Passphrase: count(&asked, "wrong"), NewPassphrase: count(&asksNew, "pw")})
 	for range 3 {
+		if err := s.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Put(t.Context(), "i", []byte("v")); err != nil {
 			t.Fatal(err)
 		}
