@@ -170,6 +170,22 @@ func TestSize(t *testing.T) {
 	})
 }
 
+// The escaping that counts is org.json's, whatever ours is.
+func TestSizeOfCharacters(t *testing.T) {
+	for literal, want := range map[string]int{
+		`x`: 1, `\"`: 2, `\\`: 2, `/`: 1, `</`: 3, `\u003c\/`: 3, `<x/`: 3, `\u0001`: 6, `\t`: 2, `\u0009`: 2, "\u007f": 1, "\u0085": 6, "\u009f": 6,
+		"\u00a0": 2, "é": 2, `\u00e9`: 2, "\u1fff": 3, "\u2000": 6, "\u2026": 6, "\u20ff": 6, "\u2100": 3, "😀": 4, `\ud83d\ude00`: 4, `\ud800`: 1, `&`: 1,
+	} {
+		o := object{}.set("a", json.RawMessage(`"`+literal+`"`))
+		if got := size(o) - len(`{"a":""}`); got != want {
+			t.Errorf("%s counts %d, want %d", literal, got, want)
+		}
+	}
+	if got := size(object{}); got != 2 {
+		t.Errorf("nothing counts %d", got)
+	}
+}
+
 func TestCanonicalNumbers(t *testing.T) {
 	same := [][]string{{"10", "1e1", "10.0", "1E+1", "100e-1"}, {"0", "-0", "0.000", "0e5"}, {"-1.5", "-15e-1"}, {"1e-7", "0.0000001"}}
 	seen := map[string]string{}

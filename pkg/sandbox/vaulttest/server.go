@@ -42,8 +42,9 @@ type Options struct {
 
 // Server is a Vault in memory. It is safe for concurrent use.
 type Server struct {
-	now    func() time.Time
-	routes []route
+	now        func() time.Time
+	routes     []route
+	maxRequest int64
 
 	mu     sync.Mutex // guards everything below
 	sealed bool
@@ -68,12 +69,13 @@ func New(o Options) (*Server, error) {
 		o.Mounts = []string{"secret", "valetkey"}
 	}
 	s := &Server{
-		now:    o.Now,
-		share:  randomID(32),
-		tokens: newTokens(o.Now),
-		logins: newLogins(o),
-		mounts: map[string]*mount{},
-		limit:  maxTotal,
+		now:        o.Now,
+		maxRequest: maxRequestSize,
+		share:      randomID(32),
+		tokens:     newTokens(o.Now),
+		logins:     newLogins(o),
+		mounts:     map[string]*mount{},
+		limit:      maxTotal,
 	}
 	s.tokens.addRoot(o.RootToken.Reveal())
 	for i, names := range [][]string{o.Mounts, o.MountsV1} {

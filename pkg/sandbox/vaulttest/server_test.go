@@ -343,7 +343,8 @@ func TestMountVersions(t *testing.T) {
 
 func TestTooLargeRequest(t *testing.T) {
 	w := newWorld(t)
-	body := `{"data":{"a":"` + strings.Repeat("x", 33<<20) + `"}}`
+	w.SetMaxRequest(1 << 10)
+	body := `{"data":{"a":"` + strings.Repeat("x", 1<<10) + `"}}`
 	if status, _ := w.ask(rootToken, "POST", "secret/data/x", body); status != 413 {
 		t.Errorf("status %d", status)
 	}

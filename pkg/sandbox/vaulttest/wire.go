@@ -49,7 +49,7 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request) (*request, *reply
 	if q.method != http.MethodPost {
 		return q, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestSize))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxRequest))
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
