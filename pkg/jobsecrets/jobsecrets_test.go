@@ -279,13 +279,20 @@ func TestOthersChangesAreMerged(t *testing.T) {
 }
 
 func TestTenTriesAndNoMore(t *testing.T) {
-	svc, store := service(t, vdk(`{}`))
+	var waits []time.Duration
+	svc, store := service(t, vdk(`{}`), func(d *jobsecrets.Deps) {
+		d.Pause = func(_ context.Context, most time.Duration) error { waits = append(waits, most); return nil }
+	})
 	n := 0
 	store.before = func() { n++; store.put(path, vdk(fmt.Sprintf(`{"other":%d}`, n))) }
 	_, err := svc.Set(t.Context(), job, []jobsecrets.Change{jsonOf("a", "1")}, false)
 	wantKind(t, err, failure.Conflict)
-	if n != 10 {
-		t.Errorf("%d tries", n)
+	if n != 10 || len(waits) != 9 {
+		t.Errorf("%d tries, %d waits", n, len(waits))
+	}
+	// They grow, or twenty writers would meet each other ten times.
+	if waits[0] != 20*time.Millisecond || waits[1] != 40*time.Millisecond || waits[8] != time.Second {
+		t.Errorf("waits %v", waits)
 	}
 }
 
