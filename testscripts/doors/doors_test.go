@@ -154,7 +154,7 @@ func parseModule(t *testing.T) map[string][]parsed {
 func judge(dir string, files []parsed) (findings []string) {
 	room, ok := roomOf(dir)
 	if !ok {
-		return []string{dir + ": a new room needs a row in the table of testscripts/doors/rooms.go"}
+		return []string{dir + ": a new room needs a row in the table of testscripts/doors/rooms_test.go"}
 	}
 	for _, f := range files {
 		for _, spec := range f.file.Imports {

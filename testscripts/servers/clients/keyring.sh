@@ -31,7 +31,8 @@ stores)
 locked)
 	unlock
 	"$valetkey" credential-process >/dev/null
-	secret-tool lock --collection=login
+	dbus-send --session --print-reply --dest=org.freedesktop.secrets /org/freedesktop/secrets \
+		org.freedesktop.Secret.Service.Lock array:objpath:/org/freedesktop/secrets/collection/login >/dev/null
 	refused "$valetkey" credential-process
 	;;
 absent)

@@ -15,7 +15,9 @@ force_path_style = true
 no_check_bucket = true
 END
 export AWS_SDK_LOAD_CONFIG=true
-rclone() { command rclone --ca-cert "$AWS_CA_BUNDLE" --retries 1 --low-level-retries 1 "$@"; }
+ca=$AWS_CA_BUNDLE
+unset AWS_CA_BUNDLE # rclone's own transport does not take it: it has --ca-cert
+rclone() { command rclone --ca-cert "$ca" --retries 1 --low-level-retries 1 "$@"; }
 
 mkdir "$work/up"
 printf 'one\n' >"$work/up/one"

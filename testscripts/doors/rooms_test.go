@@ -57,6 +57,7 @@ var rooms = []room{
 	{dir: "pkg/accesskey", why: "use-cases over keys", ours: []string{"failure", "secret", "durable"}, never: useCases, clock: waits},
 	{dir: "pkg/jobsecrets", why: "use-cases over secrets", ours: []string{"failure", "secret"}, never: useCases, clock: waits},
 	{dir: "pkg/lease", why: "use-cases over leases", ours: []string{"failure", "secret"}, never: useCases, clock: waits, planned: true},
+	{dir: "pkg/logintoken", why: "the stored form of a login", ours: []string{"failure", "secret"}, never: pure},
 	{dir: "pkg/childenv", why: "composes the environment of a child from values", ours: []string{"failure", "secret"}, never: useCases},
 	{dir: "pkg/awsconfig", why: "edits the text of an AWS config file", ours: []string{"failure"}, never: useCases},
 
