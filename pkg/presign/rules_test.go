@@ -339,7 +339,7 @@ func TestNothingPrintsTheSecret(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, v := range []any{c, &c, s, struct{ S *presign.Signer }{s}, errors.Join(fmt.Errorf("%v", s))} {
 			out := fmt.Sprintf(verb, v)
-			for _, canary := range []string{exampleSecret, "session-canary", fmt.Sprintf("%x", exampleSecret), fmt.Sprint([]byte(exampleSecret))} {
+			for _, canary := range []string{exampleSecret, "session-canary", fmt.Sprintf("%x", exampleSecret), fmt.Sprintf("%d", []byte(exampleSecret))} {
 				if strings.Contains(out, canary) {
 					t.Errorf("%s of %T: %s", verb, v, out)
 				}
