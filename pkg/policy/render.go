@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// Options change what Render takes.
+type Options struct {
+	// AllowWildcard lets values hold * and ?, and nothing else that is refused
+	// without it. A wildcard also covers slashes.
+	AllowWildcard bool
+}
+
+// Render makes a document from a built-in template and values by parameter. Where
+// a parameter takes several, a comma separates them too. The warnings say what is
+// unusual in values that were taken.
+//
+// An unknown template is NotFound. A parameter that is missing, unknown or given
+// too often, and a value that is no proper name, are Usage. A name that is too
+// long, and a document over MaxBytes, are TooLarge.
+func Render(template string, given map[string][]string, o Options) (Document, []string, error) {
+	i := slices.IndexFunc(templates, func(t Template) bool { return t.Name == template })
+	if i < 0 {
+		return Document{}, nil, unknownTemplate(template)
+	}
+	t := templates[i]
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.ContainsFunc(t.Parameters, func(p Parameter) bool { return p.Name == name }) {
+			return Document{}, nil, failure.New(failure.Usage, "template %s has no parameter %q", t.Name, name).
+				WithHint("it takes %s", strings.Join(t.names(), " and "))
+		}
+	}
+	v, warnings := values{}, []string(nil)
+	for _, p := range t.Parameters {
+		list, more, err := p.take(given[p.Name], o)
+		if err != nil {
+			return Document{}, nil, failure.Annotate(err, "render policy %s", t.Name)
+		}
+		v[p.Name], warnings = list, append(warnings, more...)
+	}
+	d := Document{Version: Version, Statements: t.build(v)}
+	if n := len(d.Print()); n > MaxBytes {
+		return Document{}, nil, failure.New(failure.TooLarge, "render policy %s: the document has %d bytes; %d are allowed", t.Name, n, MaxBytes).
+			WithHint("spread the values over several policies")
+	}
+	return d, warnings, nil
+}
+
+func (t Template) names() []string {
+	var list []string
+	for _, p := range t.Parameters {
+		list = append(list, p.Name)
+	}
+	return list
+}
+
+// take checks the values of a parameter and drops repeated ones.
+func (p Parameter) take(given []string, o Options) (list, warnings []string, err error) {
+	if p.Many {
+		var split []string
+		for _, g := range given {
+			split = append(split, strings.Split(g, ",")...)
+		}
+		given = split
+	}
+	switch {
+	case len(given) == 0:
+		return nil, nil, failure.New(failure.Usage, "parameter %s is missing", p.Name).
+			WithHint("--set %s=VALUE gives the %s", p.Name, p.Purpose)
+	case len(given) > 1 && !p.Many:
+		return nil, nil, failure.New(failure.Usage, "parameter %s takes one value, not %d", p.Name, len(given)).
+			WithHint("render one policy for each")
+	}
+	for _, value := range given {
+		checked, err := p.check(value, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.Contains(list, checked[0]) {
+			continue
+		}
+		list, warnings = append(list, checked[0]), append(warnings, checked[1:]...)
+	}
+	return list, warnings, nil
+}
+
+func unknownTemplate(name string) error {
+	err := failure.New(failure.NotFound, "there is no policy template %q", shorten(name))
+	var known []string
+	best, least := "", 4
+	for _, t := range templates {
+		known = append(known, t.Name)
+		if d := distance(name, t.Name); d < least {
+			best, least = t.Name, d
+		}
+	}
+	if best != "" {
+		return err.WithHint("did you mean %s?", best)
+	}
+	return err.WithHint("there are %s", strings.Join(known, ", "))
+}
+
+// distance counts the letters to put in, take out or replace to get from a to b.
+// A long word is no slip of the pen, and not measured.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			replace := diagonal
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			diagonal = row[j]
+			row[j] = min(replace, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// shorten keeps a message readable.
+func shorten(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}
