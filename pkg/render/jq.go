@@ -12,8 +12,7 @@ import (
 
 // query runs a jq program over the JSON shape of value. Strings are written as
 // they are, one a line, anything else as compact JSON, as gh does it.
-// With -o json strings keep their quotes.
-func query(program string, value any, format Format) ([]byte, error) {
+func query(program string, value any) ([]byte, error) {
 	parsed, err := gojq.Parse(program)
 	if err != nil {
 		return nil, failure.Wrap(failure.Usage, err, "parse the --jq program")
@@ -46,7 +45,7 @@ func query(program string, value any, format Format) ([]byte, error) {
 			}
 			return nil, failure.Wrap(failure.Usage, err, "run the --jq program")
 		}
-		if s, isString := v.(string); isString && format != JSON {
+		if s, isString := v.(string); isString {
 			b.WriteString(s)
 		} else {
 			out, err := gojq.Marshal(v)

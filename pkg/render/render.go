@@ -86,7 +86,7 @@ func IsClosedPipe(err error) bool {
 func (p Printer) render(a Answer) ([]byte, error) {
 	switch {
 	case p.JQ != "":
-		return query(p.JQ, a.Value, p.Format)
+		return query(p.JQ, a.Value)
 	case p.Format == JSON:
 		return marshal(a.Value)
 	case p.Format == YAML:

@@ -52,7 +52,7 @@ func TestFormats(t *testing.T) {
 `},
 		"yaml":              {render.Printer{Format: render.YAML}, "- name: a<b>\n  count: 1\n- name: \"yes\"\n  count: 9007199254740993\n  tag: \"x\\ty\"\n"},
 		"jq strings":        {render.Printer{JQ: ".[].name"}, "a<b>\nyes\n"},
-		"jq as json":        {render.Printer{JQ: ".[].name", Format: render.JSON}, "\"a<b>\"\n\"yes\"\n"},
+		"jq as json":        {render.Printer{JQ: ".[].name", Format: render.JSON}, "a<b>\nyes\n"},
 		"jq numbers":        {render.Printer{JQ: ".[1].count"}, "9007199254740993\n"},
 		"jq no output":      {render.Printer{JQ: "empty"}, ""},
 		"jq halt":           {render.Printer{JQ: ".[0].name, halt"}, "a<b>\n"},

@@ -137,6 +137,7 @@ func (s *Sandbox) writeFiles(caPEM []byte, binary string) error {
 			time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity),
 		filepath.Join(awsDir, awsConfigFile):   aws,
 		filepath.Join(awsDir, awsSharedSecret): nil,
+		filepath.Join(configDir, configFile):   []byte("# The settings of this sandbox come from the environment.\nprofiles: {}\n"),
 	}
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, name), data, 0o600); err != nil {

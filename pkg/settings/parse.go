@@ -80,9 +80,15 @@ func brokenYAML(path string, data []byte, err error) error {
 		if number, message, ok := strings.Cut(rest, ": "); ok {
 			line, _ = strconv.Atoi(number)
 			text = message
+			if parserSays(message) {
+				line++ // the library counts from 0 where its parser, not its scanner, complains
+			}
 		}
 	}
 	lines := bytes.Split(data, []byte("\n"))
+	if tab := tabLine(lines); strings.Contains(text, "tab character") && tab > 0 {
+		line = tab
+	}
 	line = max(1, min(line, len(lines)))
 	content := lines[line-1]
 	column := 1 + len(content) - len(bytes.TrimLeft(content, " "))
@@ -91,6 +97,26 @@ func brokenYAML(path string, data []byte, err error) error {
 		return e.WithHint("indent with spaces; YAML takes no tabs")
 	}
 	return e
+}
+
+// parserSays tells the complaints of the YAML library's parser from those of its scanner.
+func parserSays(message string) bool {
+	for _, what := range []string{"',' or ']'", "',' or '}'", "key", "'-' indicator", "node content", "<document start>"} {
+		if message == "did not find expected "+what {
+			return true
+		}
+	}
+	return false
+}
+
+// tabLine is the first line that is indented with a tab, counted from 1, or 0.
+func tabLine(lines [][]byte) int {
+	for i, l := range lines {
+		if bytes.HasPrefix(bytes.TrimLeft(l, " "), []byte("\t")) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 func at(path string, line, column int, format string, args ...any) *failure.Error {

@@ -97,6 +97,13 @@ func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo boo
 	if err != nil {
 		return nobody("there is no terminal")
 	}
+	if !echo {
+		// Off before the question is seen: what is typed fast must not show.
+		if err := echoOff(fd(in)); err != nil {
+			return nobody("the terminal cannot hide what is typed")
+		}
+		defer func() { _ = term.Restore(fd(in), state) }()
+	}
 	if _, err := fmt.Fprint(out, Visible(question)); err != nil {
 		return failure.Wrap(failure.Usage, err, "write to the terminal")
 	}

@@ -17,7 +17,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +75,11 @@ type Client struct {
 	}
 }
 
-var apiVersion = regexp.MustCompile(`^(v\d+|latest)$`)
+// knownVersion reports whether v is "latest" or "v" and a number.
+func knownVersion(v string) bool {
+	digits, found := strings.CutPrefix(v, "v")
+	return v == "latest" || found && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
 
 // New returns a client. It does no I/O; a wrong value is failure.Config.
 func New(c Config) (*Client, error) {
@@ -86,7 +89,7 @@ func New(c Config) (*Client, error) {
 	}
 	prefix := "/api/"
 	if c.APIVersion != "" {
-		if !apiVersion.MatchString(c.APIVersion) {
+		if !knownVersion(c.APIVersion) {
 			return nil, failure.New(failure.Config, "vms.api_version %q is not known", wire.Visible(c.APIVersion)).
 				WithHint("leave it empty, or give latest, v5 or another v and number")
 		}

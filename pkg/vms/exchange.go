@@ -148,14 +148,14 @@ func (c *Client) failed(what call, err error) error {
 	return explained
 }
 
-// lost says that a key may have been made whose secret nobody has.
+// lost marks an error after which a key may have been made whose secret nobody
+// has. The words are left to the caller, who knows what to do about it.
 func lost(err error) error {
 	kind := failure.Network
 	if failure.Is(err, failure.Cancelled) {
 		kind = failure.Cancelled
 	}
-	return failure.Wrap(kind, &lostError{err}, "VMS may have made an access key whose secret nobody has").
-		WithHint("valetkey keys reap finds and removes it")
+	return &failure.Error{Kind: kind, Err: &lostError{err}}
 }
 
 type lostError struct{ error }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
@@ -118,8 +119,10 @@ func saysExpired(a *answer) bool {
 func saysDenied(a *answer) bool { return contains(a.body, "permission_denied") }
 
 // unknownCaller are texts with which a 403 means that VMS does not know the caller.
-var unknownCaller = regexp.MustCompile(`(?i)token is invalid or expired|invalid username|invalid token|` +
-	`credentials were not provided|(invalid|incorrect|wrong) (authentication )?credentials|unable to log in`)
+var unknownCaller = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)token is invalid or expired|invalid username|invalid token|` +
+		`credentials were not provided|(invalid|incorrect|wrong) (authentication )?credentials|unable to log in`)
+})
 
 func contains(body []byte, lower string) bool {
 	return bytes.Contains(bytes.ToLower(body), []byte(lower))
@@ -127,9 +130,11 @@ func contains(body []byte, lower string) bool {
 
 // keyLimit is how VMS says that a user holds two keys already. The status is not
 // documented, so the text decides.
-var keyLimit = regexp.MustCompile(`(?i)more\s+than\s+(two|2)\s+(s3\s+)?(access\s+)?keys?\b`)
+var keyLimit = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)more\s+than\s+(two|2)\s+(s3\s+)?(access\s+)?keys?\b`)
+})
 
-func saysKeyLimit(a *answer) bool { return keyLimit.Match(a.body) }
+func saysKeyLimit(a *answer) bool { return keyLimit().Match(a.body) }
 
 // refusal turns an answer that is no success into an error in the server's words.
 func (c *Client) refusal(a *answer, more ...secret.Text) error {
@@ -143,7 +148,7 @@ func (c *Client) refusal(a *answer, more ...secret.Text) error {
 	}
 	at := c.Address()
 	switch {
-	case a.status == http.StatusForbidden && (saysDenied(a) || !unknownCaller.Match(a.body)), a.status == http.StatusUnauthorized && saysDenied(a):
+	case a.status == http.StatusForbidden && (saysDenied(a) || !unknownCaller().Match(a.body)), a.status == http.StatusUnauthorized && saysDenied(a):
 		f := fail(failure.Forbidden, at+" does not allow it")
 		if c.tenant != "" {
 			f.Hint = "vms.tenant is set: administrators of the whole cluster are refused with it"

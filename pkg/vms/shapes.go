@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
@@ -144,7 +145,9 @@ func keysOf(list []any) ([]Key, error) {
 
 // looksLikeKey is stricter than validAccessKey: a member's name is taken for an
 // access key only when it can hardly be a word.
-var looksLikeKey = regexp.MustCompile(`^([A-Z0-9]{16,128}|[A-Za-z0-9+/]{20,126}={0,2})$`)
+var looksLikeKey = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Z0-9]{16,128}|[A-Za-z0-9+/]{20,126}={0,2})$`)
+})
 
 // keyedByAccessKey reads {"AK1":{"enabled":true},…}.
 func keyedByAccessKey(v map[string]any) ([]Key, error) {
@@ -155,7 +158,7 @@ func keyedByAccessKey(v map[string]any) ([]Key, error) {
 	var keys []Key
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		entry, ok := v[name].(map[string]any)
-		if !ok || !looksLikeKey.MatchString(name) {
+		if !ok || !looksLikeKey().MatchString(name) {
 			return nil, unknown
 		}
 		if inner, ok := entry["access_key"]; ok && inner != name {

@@ -1,0 +1,11 @@
+package terminal
+
+import "golang.org/x/sys/windows"
+
+func echoOff(fd int) error {
+	var mode uint32
+	if err := windows.GetConsoleMode(windows.Handle(fd), &mode); err != nil {
+		return err
+	}
+	return windows.SetConsoleMode(windows.Handle(fd), mode&^windows.ENABLE_ECHO_INPUT)
+}
