@@ -30,13 +30,10 @@ func TestMinIOTakesURLs(t *testing.T) {
 		t.Helper()
 		return strings.TrimSuffix(vk.run(append([]string{"presign", "--credentials", "env"}, args...)...), "\n")
 	}
-	for _, key := range []string{"plain", "with space+plus", "ünï/cödé", "a//b/./c", "100%25", "q?x=1&y=2#z", "~tilde'(paren)*!"} {
+	// MinIO itself refuses //, /./ and /../ in a name, whoever asks.
+	for _, key := range []string{"plain", "with space+plus", "ünï/cödé", "a/b.c/..d", "100%25", "q?x=1&y=2#z", "~tilde'(paren)*!"} {
 		uri, body := "s3://demo/"+key, "content of "+key
 		if code, text := m.do(t, http.MethodPut, presign(uri, "--method", "PUT"), body); code != 200 {
-			// MinIO refuses such names itself, whoever asks.
-			if strings.Contains(text, "XMinioInvalidObjectName") {
-				continue
-			}
 			t.Errorf("PUT %q: %d %s", key, code, text)
 			continue
 		}
@@ -62,7 +59,7 @@ func TestMinIOTakesURLs(t *testing.T) {
 	if code, text := m.do(t, http.MethodGet, strings.Replace(presign("s3://demo/plain"), "/demo/plain", "/demo/other", 1), ""); code != 403 {
 		t.Errorf("a URL for another object was taken: %d %s", code, text)
 	}
-	if code, text := m.do(t, http.MethodPut, presign("s3://demo/typed", "--method", "PUT", "--header", "content-type=text/csv"), "x"); code != 403 {
+	if code, text := m.do(t, http.MethodPut, presign("s3://demo/typed", "--method", "PUT", "--header", "content-type=text/csv"), "x"); code < 400 || !strings.Contains(text, "AccessDenied") {
 		t.Errorf("a signed header was left out and the URL taken: %d %s", code, text)
 	}
 }
