@@ -97,3 +97,7 @@ func (f *flagValue) Set(text string) error {
 	f.text = text
 	return nil
 }
+
+// IsSetting reports whether AddFlags made the flag. Help tells a command's own
+// flags before those of its settings.
+func IsSetting(f *pflag.Flag) bool { return len(f.Annotations[flagAnnotation]) == 1 }

@@ -261,7 +261,7 @@ func (b *bounded) Close() error {
 // because names the deadline or the interruption as the cause, where it closed
 // the connection under a reader.
 func because(ctx context.Context, err error) error {
-	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

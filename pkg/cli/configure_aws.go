@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/valetkey/valetkey/pkg/awsconfig"
+	"github.com/valetkey/valetkey/pkg/durable"
+	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/render"
+	"github.com/valetkey/valetkey/pkg/settings"
+)
+
+func (a *app) configure() *cobra.Command {
+	return a.parent("configure", "Let other tools use valetkey",
+		"Write the configuration that lets other tools get their credentials from valetkey.",
+		"  valetkey configure aws", a.configureAWS())
+}
+
+func (a *app) configureAWS() *cobra.Command {
+	var (
+		profile      string
+		show, dryRun bool
+	)
+	cmd := &cobra.Command{
+		Use:   "aws",
+		Short: "Write an AWS profile that calls valetkey",
+		Long: `Write a profile into the AWS configuration file (AWS_CONFIG_FILE, else ~/.aws/config) whose
+credentials come from ` + "`valetkey credential-process`" + `. The rest of the file is kept byte for byte.
+
+A profile of that name with static keys in the AWS credentials file would win over
+credential_process, so it is refused. What would change is shown before it is written.`,
+		Example: `  valetkey configure aws                         write [profile valetkey]
+  valetkey configure aws --aws-profile default   make it the default of all AWS tools
+  valetkey configure aws --print                 print the section, write nothing`,
+		RunE: func(*cobra.Command, []string) error { return a.runConfigureAWS(profile, show, dryRun) },
+	}
+	cmd.Flags().StringVar(&profile, "aws-profile", "valetkey", "`name` of the AWS profile to write")
+	cmd.Flags().BoolVar(&show, "print", false, "print the section instead of writing it")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would change, write nothing")
+	settings.AddFlags(cmd.Flags(), "s3.endpoint", "s3.region", "s3.ca_file")
+	return cmd
+}
+
+type configureAnswer struct {
+	File    string            `json:"file"`
+	Profile string            `json:"profile"`
+	Changed bool              `json:"changed"`
+	Entries map[string]string `json:"entries"`
+}
+
+func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
+	if err := awsconfig.CheckProfile(profile); err != nil {
+		return err
+	}
+	entries, err := a.awsEntries()
+	if err != nil {
+		return err
+	}
+	section := awsconfig.Section(profile)
+	if show {
+		return render.Write(a.proc.Stdout, awsconfig.Edit(nil, section, entries))
+	}
+	configPath, err := a.awsFile("AWS_CONFIG_FILE", "config")
+	if err != nil {
+		return err
+	}
+	if err := a.refuseShadow(profile); err != nil {
+		return err
+	}
+	before, err := readOptional(configPath)
+	if err != nil {
+		return err
+	}
+	after := awsconfig.Edit(before, section, entries)
+	answer := configureAnswer{File: configPath, Profile: profile, Changed: string(before) != string(after), Entries: map[string]string{}}
+	for _, e := range entries {
+		answer.Entries[e.Name] = e.Value
+	}
+	if !answer.Changed {
+		a.term.Note("%s has the profile %s already", configPath, profile)
+		return a.print(render.Text(answer, ""))
+	}
+	diff := lineDiff(string(before), string(after))
+	if dryRun {
+		return a.print(render.Text(answer, "--- "+configPath+"\n"+diff))
+	}
+	if old, found := awsconfig.Get(before, section); found && replaces(old, entries) {
+		for _, l := range strings.Split(strings.TrimRight(diff, "\n"), "\n") {
+			a.term.Note("%s", l)
+		}
+		if err := a.confirm("Change the profile " + profile + " of " + configPath + "?"); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(configPath), 0o700); err != nil {
+		return failure.Wrap(failure.Config, err, "make the directory of the AWS config file")
+	}
+	// A file that is there keeps its mode: it is the person's, and holds no secret.
+	mode := fs.FileMode(0o600)
+	if info, err := os.Stat(configPath); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if target, err := filepath.EvalSymlinks(configPath); err == nil {
+		configPath = target
+	}
+	if err := durable.WriteFile(configPath, after, mode); err != nil {
+		return failure.Wrap(failure.Config, err, "write the AWS config file %s", configPath)
+	}
+	return a.print(render.Text(answer, "wrote ["+section+"] to "+answer.File+"\ntry it: aws --profile "+profile+" s3 ls"))
+}
+
+func (a *app) awsEntries() ([]awsconfig.Entry, error) {
+	exe, err := a.proc.Executable()
+	if err != nil {
+		return nil, failure.Wrap(failure.Internal, err, "find the path of valetkey itself")
+	}
+	args := []string{"credential-process"}
+	chosen, err := a.set.Lookup("profile")
+	if err != nil {
+		return nil, err
+	}
+	if chosen.Set && chosen.Text() != "default" {
+		args = append(args, "--profile", chosen.Text())
+	}
+	line, err := awsconfig.CommandLine(exe, args...)
+	if err != nil {
+		return nil, err
+	}
+	s3, err := a.set.S3()
+	if err != nil {
+		return nil, err
+	}
+	entries := []awsconfig.Entry{{Name: "credential_process", Value: line}, {Name: "region", Value: s3.Region.Text()}}
+	if s3.Endpoint.Set {
+		entries = append(entries, awsconfig.Entry{Name: "endpoint_url", Value: s3.Endpoint.Text()})
+	}
+	if s3.CAFile.Set {
+		entries = append(entries, awsconfig.Entry{Name: "ca_bundle", Value: s3.CAFile.Text()})
+	}
+	address, err := a.set.Lookup("vms.address")
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(address.Source, "env ") || strings.HasPrefix(address.Source, "flag ") {
+		a.term.Note("vms.address comes from %s: the AWS tools will need it in their environment too, or in the config file (valetkey config set vms.address)", address.Source)
+	}
+	return entries, nil
+}
+
+func (a *app) awsFile(variable, name string) (string, error) {
+	if path := a.env[variable]; path != "" {
+		return path, nil
+	}
+	home := a.env["HOME"]
+	if runtime.GOOS == "windows" {
+		home = a.env["USERPROFILE"]
+	}
+	if home == "" {
+		return "", failure.New(failure.Config, "no place for the AWS %s file: HOME is not set", name).
+			WithHint("set %s, or use --print", variable)
+	}
+	return filepath.Join(home, ".aws", name), nil
+}
+
+// refuseShadow finds static keys that AWS tools would prefer to credential_process.
+func (a *app) refuseShadow(profile string) error {
+	path, err := a.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+	if err != nil {
+		return err
+	}
+	file, err := readOptional(path)
+	if err != nil {
+		return err
+	}
+	if section, found := awsconfig.Get(file, profile); found && section["aws_access_key_id"] != "" {
+		return failure.New(failure.Conflict, "the profile %s has a static key in %s, which AWS tools would use instead", profile, path).
+			WithHint("remove that key, or choose another name with --aws-profile")
+	}
+	return nil
+}
+
+func readOptional(path string) ([]byte, error) {
+	b, err := os.ReadFile(path) //nolint:gosec // the person's own AWS files
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, failure.Wrap(failure.Config, err, "read the AWS file %s", path)
+	}
+	return b, nil
+}
+
+// replaces reports whether a value that is there would be lost.
+func replaces(old map[string]string, entries []awsconfig.Entry) bool {
+	for _, e := range entries {
+		if v, found := old[e.Name]; found && v != e.Value {
+			return true
+		}
+	}
+	return false
+}
+
+// lineDiff shows the lines that go with - and those that come with +.
+func lineDiff(before, after string) string {
+	count := map[string]int{}
+	for _, l := range strings.SplitAfter(before, "\n") {
+		count[strings.TrimRight(l, "\r\n")]++
+	}
+	var gone, come strings.Builder
+	for _, l := range strings.Split(strings.TrimSuffix(after, "\n"), "\n") {
+		l = strings.TrimRight(l, "\r")
+		if count[l] > 0 {
+			count[l]--
+			continue
+		}
+		come.WriteString("+ " + l + "\n")
+	}
+	for _, l := range strings.Split(strings.TrimSuffix(before, "\n"), "\n") {
+		l = strings.TrimRight(l, "\r")
+		if count[l] > 0 {
+			count[l]--
+			if l != "" {
+				gone.WriteString("- " + l + "\n")
+			}
+		}
+	}
+	return gone.String() + come.String()
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/render"
+	"github.com/valetkey/valetkey/pkg/settings"
+)
+
+// help is the help command: help of a command, or one of the topics.
+func (a *app) help(root *cobra.Command) *cobra.Command {
+	return annotate(&cobra.Command{
+		Use:     "help [COMMAND | TOPIC]",
+		Short:   "Explain a command or a topic (exit-codes, environment, config)",
+		Example: "  valetkey help keys create\n  valetkey help exit-codes",
+		Args:    cobra.ArbitraryArgs,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name()+"\t"+c.Short)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return failure.New(failure.Usage, "no command or topic %q", strings.Join(args, " ")).
+					WithHint("valetkey help lists the commands; the topics are exit-codes, environment and config")
+			}
+			return a.showHelp(cmd)
+		},
+	}, anyConfigAnnotation, "yes")
+}
+
+// showHelp writes the help of a command to standard output, as an answer.
+func (a *app) showHelp(cmd *cobra.Command) error {
+	var b bytes.Buffer
+	cmd.InitDefaultHelpFlag()
+	cmd.SetOut(&b)
+	defer cmd.SetOut(a.proc.Stdout)
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	return render.Write(a.proc.Stdout, b.Bytes())
+}
+
+// helpTopics are texts, not commands: `valetkey help exit-codes`.
+func helpTopics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What the exit code of a command says", Long: ExitCodes(), Example: "  valetkey keys create || echo \"exit code $?\""},
+		{Use: "environment", Short: "The environment variables and flags of every setting", Long: Environment(), Example: "  VALETKEY_VMS_ADDRESS=vms.example.com valetkey keys list"},
+	}
+}
+
+// ExitCodes is the text of `valetkey help exit-codes`.
+func ExitCodes() string {
+	var b strings.Builder
+	b.WriteString("Exit codes are never renumbered. With -o json the code stands in error.code.\n\n")
+	fmt.Fprintf(&b, "  %3d  %-10s  %s\n", 0, "", "done")
+	for _, k := range failure.Kinds() {
+		fmt.Fprintf(&b, "  %3d  %-10s  %s\n", k.Exit, k.Code, k.Meaning)
+	}
+	b.WriteString("\nexec passes the exit code of its command through, and 128 plus the number of the\n" +
+		"signal that ended it; 127 is a command that is not there, 126 one that cannot be run.")
+	return b.String()
+}
+
+// Environment is the text of `valetkey help environment`.
+func Environment() string {
+	var b strings.Builder
+	b.WriteString("Every setting and where it is read from. A flag wins over VALETKEY_*, that over the\n" +
+		"variables of other tools (in brackets), that over the profile in the configuration\n" +
+		"file, and that over the default. An empty variable counts as not set.\n")
+	for _, row := range settings.Rows() {
+		if row.Env == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n  %s", row.Env)
+		if len(row.Aliases) > 0 {
+			fmt.Fprintf(&b, " [%s]", strings.Join(row.Aliases, ", "))
+		}
+		fmt.Fprintf(&b, "\n      %s", row.Help)
+		if row.Default != "" {
+			fmt.Fprintf(&b, " Default: %s.", row.Default)
+		}
+		fmt.Fprintf(&b, "\n      setting %s", row.Name)
+		if row.Flag != "" {
+			fmt.Fprintf(&b, ", flag --%s", row.Flag)
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("\n  NO_COLOR, CLICOLOR_FORCE, TERM=dumb\n      Colour off, on, off.\n" +
+		"\n  CI\n      CI=true turns prompts off, as --no-input does.\n" +
+		"\n  HTTPS_PROXY, NO_PROXY\n      The proxy of all connections, and the hosts that need none.")
+	return b.String()
+}
+
+const configTopic = `The configuration file is $VALETKEY_CONFIG, else $XDG_CONFIG_HOME/valetkey/config.yaml,
+else ~/.config/valetkey/config.yaml (%AppData%\valetkey\config.yaml on Windows). No file is
+needed when flags and the environment say it all. A file in the working directory is never read.
+
+  default_profile: lab
+  profiles:
+    lab:
+      vms:
+        address: vms.lab.example.com
+        username: alice
+        password_command: [pass, show, vast/alice]
+        ca_file: /etc/ssl/vast-ca.pem
+      s3:
+        endpoint: https://s3.lab.example.com
+      vault:
+        address: https://vault.example.com
+      keys:
+        store: file
+      team: demo
+
+A flag wins over a VALETKEY_ variable, that over the variables of other tools, that over the
+profile, that over the default. ` + "`valetkey config list`" + ` shows every setting with its source.
+
+The file and its directory must belong to you and be writable by nobody else; a file with a
+secret in it must be readable by nobody else. A name that valetkey does not know is an error.
+A credential of a profile is sent only to the address of that profile, or to one typed as a flag.`

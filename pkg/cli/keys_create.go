@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/valetkey/valetkey/pkg/accesskey"
+)
+
+func (a *app) keysCreate() *cobra.Command {
+	var ifMissing, showSecret, dryRun bool
+	cmd := a.addKeysFlags(&cobra.Command{
+		Use:   "create",
+		Short: "Issue a new access key and store it",
+		Long: `Ask VMS for a new access key and store it. It becomes the key that is handed out; keys that
+were stored before keep working until they are deleted. Nothing is ever deleted to make room:
+with both slots taken the exit code is 8, and both keys and the ways out are named.`,
+		Example: `  valetkey keys create
+  valetkey keys create --if-missing          the stored key, or a new one
+  valetkey keys create --store file -o json`,
+		RunE: func(*cobra.Command, []string) error {
+			return a.runKeysCreate(ifMissing, showSecret, dryRun)
+		},
+	})
+	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "return the stored key if there is one")
+	cmd.Flags().BoolVar(&showSecret, "show-secret", false, "print the secret key too")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, issue nothing")
+	return cmd
+}
+
+func (a *app) runKeysCreate(ifMissing, showSecret, dryRun bool) error {
+	k, err := a.accessKeys(keepingStores)
+	if err != nil {
+		return err
+	}
+	ctx := a.wait()
+	if dryRun {
+		return a.dryKeysCreate(k, ifMissing)
+	}
+	if ifMissing {
+		key, _, err := k.service.CreateIfMissing(ctx)
+		if err != nil {
+			return err
+		}
+		return a.print(keyAnswer(key, showSecret))
+	}
+	created, err := k.service.Create(ctx)
+	if err != nil {
+		return err
+	}
+	if len(created.Others) > 0 {
+		a.term.Note("%s is handed out from now on; %s still work%s", created.Key.AccessKey, names(created.Others), map[bool]string{true: "s"}[len(created.Others) == 1])
+	}
+	a.noteStore(k)
+	return a.print(keyAnswer(created.Key, showSecret))
+}
+
+// noteStore says where a key went when it is not the keyring people expect.
+func (a *app) noteStore(k keysOf) {
+	if k.store.Name() != "os" && a.term.ErrIsTerminal {
+		a.term.Note("the secret is kept in the store %s", k.store.Name())
+	}
+}
+
+// dryKeysCreate looks, and issues nothing.
+func (a *app) dryKeysCreate(k keysOf, ifMissing bool) error {
+	if ifMissing {
+		if key, err := k.service.Current(a.wait()); err == nil {
+			return a.print(keyAnswer(key, false))
+		}
+	}
+	keys, err := k.service.List(a.wait())
+	if err != nil {
+		return err
+	}
+	a.term.Note("would issue an access key for %s, who holds %d; nothing was issued", k.identity, len(keys))
+	return nil
+}
+
+func names(keys []accesskey.Key) string {
+	var list []string
+	for _, k := range keys {
+		list = append(list, k.AccessKey)
+	}
+	return strings.Join(list, " and ")
+}

@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/valetkey/valetkey/pkg/accesskey"
+	"github.com/valetkey/valetkey/pkg/durable"
+	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/keystore"
+	"github.com/valetkey/valetkey/pkg/secret"
+	"github.com/valetkey/valetkey/pkg/settings"
+	"github.com/valetkey/valetkey/pkg/vms"
+	"github.com/valetkey/valetkey/pkg/wire"
+)
+
+const memoryStore = "memory"
+
+// storeUse says whether a command may keep keys in memory alone.
+type storeUse int
+
+const (
+	keepingStores storeUse = iota // the key must outlive the process
+	execStores                    // memory will do: the key ends with the command
+)
+
+// keysOf is what the verbs over keys work with.
+type keysOf struct {
+	identity accesskey.Identity
+	service  *accesskey.Service
+	source   accesskey.Source
+	store    keystore.Store
+}
+
+// accessKeys joins store, coordinator and VMS to the use-cases over keys. It
+// contacts nothing: VMS is connected when a use-case asks for it.
+func (a *app) accessKeys(use storeUse) (keysOf, error) {
+	identity, err := a.identity()
+	if err != nil {
+		return keysOf{}, err
+	}
+	s, err := a.set.Keys()
+	if err != nil {
+		return keysOf{}, err
+	}
+	store, storeDir, err := a.openStore(s.Store)
+	if err != nil {
+		return keysOf{}, err
+	}
+	if store.Name() == memoryStore && use != execStores {
+		return keysOf{}, keystore.Unusable(memoryStore, keystore.Absent, nil, "a key kept in memory would be lost when this command ends (%s)", s.Store.Source)
+	}
+	service := accesskey.New(accesskey.Deps{
+		Identity: identity,
+		Coordinator: accesskey.NewLocal(accesskey.LocalOptions{
+			Identity: identity, Store: store, Now: a.clock,
+			Places:  func() (accesskey.Places, error) { return a.places(identity, storeDir) },
+			Wait:    a.global.Timeout.Duration(),
+			Waiting: a.waitingFor,
+		}),
+		VMS:         a.connectKeys,
+		Machine:     durable.MachineID,
+		Now:         a.clock,
+		Refresh:     s.Refresh,
+		PostTimeout: a.global.Timeout.Duration(),
+	})
+	return keysOf{identity: identity, service: service, source: service, store: store}, nil
+}
+
+// waitingFor tells a person what a wait of more than a second is for.
+func (a *app) waitingFor(what string) {
+	if a.term.ErrIsTerminal && !a.silent {
+		a.term.Note("waiting for %s", what)
+	}
+}
+
+// identity names whose keys are meant. A key belongs to one user in one tenant of one VMS.
+func (a *app) identity() (accesskey.Identity, error) {
+	s, err := a.set.VMS()
+	if err != nil {
+		return accesskey.Identity{}, err
+	}
+	if s.Address.IsEmpty() {
+		return accesskey.Identity{}, noVMSAddress()
+	}
+	address, err := wire.NormalizeAddress(s.Address.Text())
+	if err != nil {
+		return accesskey.Identity{}, failure.Annotate(err, "vms.address (%s)", s.Address.Source)
+	}
+	user := s.Username.Text()
+	if user == "" {
+		kind := failure.Usage
+		if !s.Token.IsEmpty() {
+			kind = failure.Config // a token does not say whose keys it reaches
+		}
+		return accesskey.Identity{}, failure.New(kind, "no VMS user name: it is part of what a stored key is known by").
+			WithHint("set vms.username: --vms-username, VALETKEY_VMS_USERNAME, VMS_USER or VAST_USERNAME; valetkey config set vms.username")
+	}
+	return accesskey.Identity{VMS: address.Host, Tenant: s.Tenant.Text(), User: user}, nil
+}
+
+func noVMSAddress() error {
+	return failure.New(failure.Usage, "no VMS address").
+		WithHint("set vms.address: --vms-address, VALETKEY_VMS_ADDRESS, VMS_ADDRESS or VAST_VIP; valetkey config set vms.address")
+}
+
+// openStore makes the store of a setting and says where its files lie, if it has any.
+func (a *app) openStore(which settings.Value) (keystore.Store, string, error) {
+	switch which.Text() {
+	case "os":
+		return keystore.NewOS(keystore.OSOptions{}), "", nil
+	case memoryStore:
+		return keystore.NewMemory(), "", nil
+	case "file":
+		dir, err := a.set.StoreDir()
+		if err != nil {
+			return nil, "", err
+		}
+		identity, err := a.set.Lookup("store.identity")
+		if err != nil {
+			return nil, "", err
+		}
+		return keystore.NewFile(keystore.FileOptions{
+			Dir: dir.Text(), Identity: identity.Text(),
+			Passphrase: a.askPassphrase("passphrase of the key store: "), NewPassphrase: a.newPassphrase,
+		}), dir.Text(), nil
+	}
+	return nil, "", keystore.Unusable(which.Text(), keystore.Absent, nil, "this version of valetkey has no store %s (%s)", which.Text(), which.Source)
+}
+
+func (a *app) askPassphrase(question string) func(context.Context) (secret.Text, error) {
+	return func(context.Context) (secret.Text, error) {
+		const otherwise = "set VALETKEY_STORE_IDENTITY to an age identity file to use the store without a passphrase"
+		if a.silent {
+			return secret.Text{}, failure.New(failure.Usage, "the key store wants a passphrase").WithHint(otherwise)
+		}
+		p, err := a.term.AskSecret(a.base, question, otherwise)
+		if err == nil && p.IsEmpty() {
+			return p, failure.New(failure.Usage, "the passphrase is empty").WithHint(otherwise)
+		}
+		return p, err
+	}
+}
+
+// newPassphrase asks twice: a typing error would close the store for good.
+func (a *app) newPassphrase(ctx context.Context) (secret.Text, error) {
+	first, err := a.askPassphrase("new passphrase of the key store: ")(ctx)
+	if err != nil {
+		return first, err
+	}
+	second, err := a.askPassphrase("the passphrase again: ")(ctx)
+	if err == nil && !first.Equal(second) {
+		err = failure.New(failure.Usage, "the two passphrases differ").WithHint("nothing was stored")
+	}
+	return first, err
+}
+
+// places are made when something must be locked. Locks of a file store lie
+// beside it, since homes are shared by machines.
+func (a *app) places(id accesskey.Identity, storeDir string) (accesskey.Places, error) {
+	state, err := a.set.StateDir()
+	if err != nil {
+		return accesskey.Places{}, err
+	}
+	machine, err := durable.MachineID()
+	if err != nil {
+		return accesskey.Places{}, err
+	}
+	locks := ""
+	if storeDir != "" {
+		locks = filepath.Join(storeDir, "locks")
+	}
+	return accesskey.PlacesIn(state.Text(), machine, locks, id), nil
+}
+
+// connectKeys connects to VMS and gets the password, before any lock is waited for.
+func (a *app) connectKeys(ctx context.Context) (accesskey.VMSKeys, error) {
+	if a.keysAtVMS != nil {
+		return a.keysAtVMS, nil
+	}
+	client, err := a.vmsClient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Prepare(ctx); err != nil {
+		return nil, err
+	}
+	a.keysAtVMS = ownKeys{client}
+	return a.keysAtVMS, nil
+}
+
+// ownKeys are the caller's own keys at VMS.
+type ownKeys struct{ client *vms.Client }
+
+func (k ownKeys) CreateKey(ctx context.Context) (string, secret.Text, error) {
+	id, sec, err := k.client.CreateOwnKey(ctx)
+	if err != nil && !errors.Is(err, vms.ErrAnswerLost) {
+		err = accesskey.NotIssued(err)
+	}
+	return id, sec, err
+}
+
+func (k ownKeys) Keys(ctx context.Context) ([]accesskey.Remote, error) {
+	keys, err := k.client.OwnKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]accesskey.Remote, 0, len(keys))
+	for _, key := range keys {
+		list = append(list, accesskey.Remote{AccessKey: key.AccessKey, Enabled: key.Enabled, Created: key.Created})
+	}
+	return list, nil
+}
+
+func (k ownKeys) DeleteKey(ctx context.Context, id string) error {
+	return k.client.DeleteOwnKey(ctx, id)
+}
+
+func (k ownKeys) ServerTime(ctx context.Context) (time.Time, error) { return k.client.ServerTime(ctx) }
