@@ -84,7 +84,7 @@ func inside(ctx context.Context, binary string) error {
 
 	s.chapter("And all of it can be taken back")
 	s.deleteAll()
-	s.say("", "That is valetkey. The sandbox, its keys and its files are gone when this line is printed.")
+	s.say("", "That is valetkey. The sandbox ends now, with its keys and its files.")
 	return s.err
 }
 
