@@ -107,18 +107,21 @@ func (a *app) command() *cobra.Command {
 		&cobra.Group{ID: "vault", Title: "Secrets of data jobs:"},
 		&cobra.Group{ID: "setup", Title: "Setting up:"},
 	)
-	for _, v := range a.verbs() {
-		// A line that begins with a command needs no other: the tree is built at
-		// every start, and credential-process starts thousands of times a day.
-		if len(a.proc.Args) > 0 && a.proc.Args[0] != v.name && a.isVerb(a.proc.Args[0]) {
-			continue
-		}
-		c := v.build()
-		c.GroupID = v.group
-		root.AddCommand(c)
+	all, only := a.verbs(), ""
+	if len(a.proc.Args) > 0 {
+		only = onlyVerb(all, a.proc.Args[0])
 	}
-	root.SetHelpCommand(a.help(root))
-	root.AddCommand(helpTopics()...)
+	for _, v := range all {
+		if only == "" || v.name == only {
+			c := v.build()
+			c.GroupID = v.group
+			root.AddCommand(c)
+		}
+	}
+	if only == "" {
+		root.SetHelpCommand(a.help(root))
+		root.AddCommand(helpTopics()...)
+	}
 	finish(root)
 	return root
 }
@@ -149,15 +152,17 @@ func (a *app) verbs() []verb {
 	}
 }
 
-// isVerb reports whether a line that begins with the word is about that command
-// alone. The script of completion knows the whole tree.
-func (a *app) isVerb(word string) bool {
-	for _, v := range a.verbs() {
-		if v.name == word {
-			return word != "completion"
+// onlyVerb returns the command that a line is about if it begins with the word.
+// Such a line needs no other command: the tree is built at every start, and
+// credential-process starts thousands of times a day. The scripts of completion
+// know the whole tree.
+func onlyVerb(all []verb, word string) string {
+	for _, v := range all {
+		if v.name == word && word != "completion" {
+			return word
 		}
 	}
-	return false
+	return ""
 }
 
 // group answers a command that only holds others.
