@@ -9,6 +9,7 @@ import (
 	"hash/crc64"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // checksumHeader is the prefix of the headers and trailers that carry a checksum.
@@ -21,16 +22,18 @@ var checksums = map[string]struct {
 	fullByDef bool
 }{
 	"crc32":     {func() hash.Hash { return crc32.NewIEEE() }, false},
-	"crc32c":    {func() hash.Hash { return crc32.New(castagnoli) }, false},
-	"crc64nvme": {func() hash.Hash { return crc64.New(nvme) }, true},
+	"crc32c":    {func() hash.Hash { return crc32.New(castagnoli()) }, false},
+	"crc64nvme": {func() hash.Hash { return crc64.New(nvme()) }, true},
 	"sha1":      {sha1.New, false},
 	"sha256":    {sha256.New, false},
 }
 
+// The tables are made when a checksum is asked for: this package is linked into
+// a program whose other commands need none.
 var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 	// The polynomial of the NVMe specification, 0xad93d23594c93659 read from its other end.
-	nvme = crc64.MakeTable(0x9a6c9329ac4bc9b5)
+	nvme = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(0x9a6c9329ac4bc9b5) })
 )
 
 // checksum is a named value in base64, as headers carry it.
