@@ -70,6 +70,7 @@ func TestStories(t *testing.T) {
 			"exitcode": exitCode,
 			"parallel": parallel,
 			"mask":     mask,
+			"readme":   readme,
 		},
 	})
 }
@@ -183,6 +184,30 @@ func mask(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := regexp.MustCompile(args[1]).ReplaceAllString(ts.ReadFile(args[0]), args[2])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// readme is `readme N FILE`: it writes the N-th shell block of README.md to a file,
+// without the lines that install valetkey or start another sandbox.
+func readme(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: readme N FILE")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	text, err := os.ReadFile("../README.md")
+	ts.Check(err)
+	blocks := strings.Split(string(text), "```sh\n")
+	if n >= len(blocks) {
+		ts.Fatalf("README.md has %d shell blocks", len(blocks)-1)
+	}
+	block, _, _ := strings.Cut(blocks[n], "```")
+	var kept strings.Builder
+	for l := range strings.SplitSeq(block, "\n") {
+		if !strings.HasPrefix(l, "go install") && !strings.HasPrefix(l, "valetkey dev") {
+			kept.WriteString(l + "\n")
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(kept.String()), 0o600))
 }
 
 // typed is `typed CODE ANSWERS COMMAND...`: it runs the command with a
