@@ -39,9 +39,12 @@ func (a *app) runKeysCreate(ifMissing, showSecret, dryRun bool) error {
 		return a.dryKeysCreate(k, ifMissing)
 	}
 	if ifMissing {
-		key, _, err := k.service.CreateIfMissing(ctx)
+		key, isNew, err := k.service.CreateIfMissing(ctx)
 		if err != nil {
 			return err
+		}
+		if isNew {
+			a.noteStore(k)
 		}
 		return a.print(keyAnswer(key, showSecret))
 	}
@@ -56,8 +59,13 @@ func (a *app) runKeysCreate(ifMissing, showSecret, dryRun bool) error {
 	return a.print(keyAnswer(created.Key, showSecret))
 }
 
-// noteStore says where a key went when it is not the keyring people expect.
+// noteStore says where a key went when it is not the keyring people expect, and
+// what may become of it there.
 func (a *app) noteStore(k keysOf) {
+	if s, ok := k.store.(interface{ Note() string }); ok {
+		a.term.Note("%s", s.Note())
+		return
+	}
 	if k.store.Name() != "os" && a.term.ErrIsTerminal {
 		a.term.Note("the secret is kept in the store %s", k.store.Name())
 	}

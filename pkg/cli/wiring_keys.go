@@ -111,6 +111,8 @@ func (a *app) openStore(which settings.Value) (keystore.Store, string, error) {
 	switch which.Text() {
 	case "os":
 		return keystore.NewOS(keystore.OSOptions{}), "", nil
+	case "kernel":
+		return keystore.NewKernel(), "", nil
 	case memoryStore:
 		return keystore.NewMemory(), "", nil
 	case "file":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,7 @@ func TestConformance(t *testing.T) {
 		"file passphrase": func() Store { return quick(FileOptions{Dir: sealed, Passphrase: phrase("pw")}) },
 		"os":              func() Store { return NewOS(OSOptions{Keyring: shared}) },
 	}
+	maps.Copy(stores, kernelStores(t))
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) { conform(t, open) })
 	}

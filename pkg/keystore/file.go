@@ -172,12 +172,12 @@ func (s *File) open(k *keys, sealed []byte, path string) ([]byte, error) {
 	}
 	var wrong *age.NoIdentityMatchError
 	if !errors.As(err, &wrong) {
-		return nil, failure.Wrap(failure.Store, err, "file store: %s is damaged", path).
-			WithHint("restore it from a backup, or delete it").
-			WithDetail("store", s.Name())
+		return nil, Unusable(s.Name(), Damaged, err, "file store: %s is damaged", path).
+			WithHint("restore it from a backup, or delete it")
 	}
 	if s.o.Identity == "" {
-		return nil, Unusable(s.Name(), Denied, nil, "file store: wrong passphrase for %s", path)
+		return nil, Unusable(s.Name(), Denied, nil, "file store: wrong passphrase for %s", path).
+			WithHint("try again; set VALETKEY_STORE_IDENTITY if it was encrypted to an identity file")
 	}
 	return nil, Unusable(s.Name(), Denied, nil, "file store: %s was not encrypted to the identity in %s", path, s.o.Identity).
 		WithHint("set VALETKEY_STORE_IDENTITY to the identity file that was used, or unset it if it was a passphrase")

@@ -1,5 +1,5 @@
 // Package keystore keeps small named secrets: in the keyring of the operating
-// system, in age-encrypted files, or in memory.
+// system, in that of the Linux kernel, in age-encrypted files, or in memory.
 //
 // A store never falls back to another one. When it cannot be used the error is
 // [failure.Store] with the details "store", "reason" (see [Reason]) and
@@ -16,7 +16,7 @@ import (
 
 // MaxSize is the largest value in bytes that a store takes. A keyring of the
 // operating system may take less: Windows stops at 2560 bytes, macOS at
-// roughly 3000 with the name.
+// roughly 3000 with the name, the Linux kernel at 32,767.
 const MaxSize = 64 << 10
 
 // Store keeps values under item names. An item name is any non-empty string
@@ -26,7 +26,7 @@ const MaxSize = 64 << 10
 // Every call ends when ctx does, with [failure.Cancelled], or
 // [failure.Store] with reason timed_out when a deadline passed.
 type Store interface {
-	// Name is the name of the kind of store: os, file or memory.
+	// Name is the name of the kind of store: os, kernel, file or memory.
 	Name() string
 	// Get returns the value, or failure.NotFound when there is none.
 	Get(ctx context.Context, item string) ([]byte, error)
@@ -48,6 +48,7 @@ const (
 	TimedOut Reason = "timed_out" // no answer within the deadline
 	ReadOnly Reason = "read_only" // cannot be written, for rights or for lack of space
 	TooLarge Reason = "too_large" // the value is larger than the store takes
+	Damaged  Reason = "damaged"   // what it holds cannot be read any more
 )
 
 // Unusable returns the error of a store that cannot be used. The cause may be nil.
@@ -77,6 +78,8 @@ func alternatives(store string) []string {
 	switch store {
 	case "os":
 		return []string{"file"}
+	case "kernel": // where it is closed there is rarely a desktop
+		return []string{"file", "os"}
 	case "file":
 		return []string{"os"}
 	}
