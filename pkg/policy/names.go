@@ -112,7 +112,11 @@ func checkPrefix(given string, o Options) ([]string, error) {
 			return nil, bad("has a character that cannot be seen")
 		}
 	}
-	return withWildcard("prefix", prefix, wild), nil
+	checked := withWildcard("prefix", prefix, wild)
+	if strings.Contains(prefix, ",") {
+		checked = append(checked, fmt.Sprintf("prefix %q has a comma and counts as one; two prefixes are given one by one", shorten(prefix)))
+	}
+	return checked, nil
 }
 
 func refuseWildcard(what, value string) error {

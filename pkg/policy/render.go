@@ -15,9 +15,9 @@ type Options struct {
 	AllowWildcard bool
 }
 
-// Render makes a document from a built-in template and values by parameter. Where
-// a parameter takes several, a comma separates them too. The warnings say what is
-// unusual in values that were taken.
+// Render makes a document from a built-in template and values by parameter. A
+// comma separates several buckets or schemas too; a prefix may hold one. The
+// warnings say what is unusual in values that were taken.
 //
 // An unknown template is NotFound. A parameter that is missing, unknown or given
 // too often, and a value that is no proper name, are Usage. A name that is too
@@ -30,13 +30,12 @@ func Render(template string, given map[string][]string, o Options) (Document, []
 	t := templates[i]
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.ContainsFunc(t.Parameters, func(p Parameter) bool { return p.Name == name }) {
-			return Document{}, nil, failure.New(failure.Usage, "template %s has no parameter %q", t.Name, name).
-				WithHint("it takes %s", strings.Join(t.names(), " and "))
+			return Document{}, nil, failure.New(failure.Usage, "template %s has no parameter %q", t.Name, shorten(name)).WithHint("it takes %s", t.takes())
 		}
 	}
 	v, warnings := values{}, []string(nil)
 	for _, p := range t.Parameters {
-		list, more, err := p.take(given[p.Name], o)
+		list, more, err := p.take(given[p.Name], t.takes(), o)
 		if err != nil {
 			return Document{}, nil, failure.Annotate(err, "render policy %s", t.Name)
 		}
@@ -50,17 +49,19 @@ func Render(template string, given map[string][]string, o Options) (Document, []
 	return d, warnings, nil
 }
 
-func (t Template) names() []string {
+// takes lists the parameters in a sentence.
+func (t Template) takes() string {
 	var list []string
 	for _, p := range t.Parameters {
 		list = append(list, p.Name)
 	}
-	return list
+	return strings.Join(list, " and ")
 }
 
-// take checks the values of a parameter and drops repeated ones.
-func (p Parameter) take(given []string, o Options) (list, warnings []string, err error) {
-	if p.Many {
+// take checks the values of a parameter and drops repeated ones. Its hints name all
+// the parameters of the template.
+func (p Parameter) take(given []string, all string, o Options) (list, warnings []string, err error) {
+	if p.commas {
 		var split []string
 		for _, g := range given {
 			split = append(split, strings.Split(g, ",")...)
@@ -70,19 +71,21 @@ func (p Parameter) take(given []string, o Options) (list, warnings []string, err
 	switch {
 	case len(given) == 0:
 		return nil, nil, failure.New(failure.Usage, "parameter %s is missing", p.Name).
-			WithHint("--set %s=VALUE gives the %s", p.Name, p.Purpose)
+			WithHint("--set %s=VALUE gives the %s; the template takes %s", p.Name, p.Purpose, all)
 	case len(given) > 1 && !p.Many:
 		return nil, nil, failure.New(failure.Usage, "parameter %s takes one value, not %d", p.Name, len(given)).
 			WithHint("render one policy for each")
 	}
+	seen := map[string]bool{}
 	for _, value := range given {
 		checked, err := p.check(value, o)
 		if err != nil {
 			return nil, nil, err
 		}
-		if slices.Contains(list, checked[0]) {
+		if seen[checked[0]] {
 			continue
 		}
+		seen[checked[0]] = true
 		list, warnings = append(list, checked[0]), append(warnings, checked[1:]...)
 	}
 	return list, warnings, nil
@@ -94,7 +97,7 @@ func unknownTemplate(name string) error {
 	best, least := "", 4
 	for _, t := range templates {
 		known = append(known, t.Name)
-		if d := distance(name, t.Name); d < least {
+		if d := distance(strings.ToLower(shorten(name)), t.Name); d < least {
 			best, least = t.Name, d
 		}
 	}
@@ -105,11 +108,7 @@ func unknownTemplate(name string) error {
 }
 
 // distance counts the letters to put in, take out or replace to get from a to b.
-// A long word is no slip of the pen, and not measured.
 func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -24,10 +24,13 @@ func TestRefusals(t *testing.T) {
 		{"schema-acces", nil, failure.NotFound, "did you mean schema-access?"},
 		{"Schema-Access", nil, failure.NotFound, "did you mean schema-access?"},
 		{"bucketread", nil, failure.NotFound, "did you mean bucket-read?"},
+		{"SCHEMA_ACCESS", nil, failure.NotFound, "did you mean schema-access?"},
 		{"administrator", nil, failure.NotFound, "prefix-upload"},
 		{"", nil, failure.NotFound, "prefix-upload"},
 		{strings.Repeat("x\n", 1<<20), nil, failure.NotFound, "prefix-upload"},
 		{"schema-access", nil, failure.Usage, "bucket is missing"},
+		{"schema-access", values("schema", "a"), failure.Usage, "the template takes bucket and schema"},
+		{"schema-access", values("bucket", "vastdb", strings.Repeat("x\n", 1<<16), "y"), failure.Usage, "it takes bucket and schema"},
 		{"schema-access", values("bucket", "vastdb"), failure.Usage, "schema is missing"},
 		{"schema-access", values("bucket", "vastdb", "schema", "a", "x", "y"), failure.Usage, `no parameter "x"`},
 		{"schema-access", values("bucket", "vastdb", "schema", "a", "Schema", "y"), failure.Usage, `no parameter "Schema"`},
@@ -36,7 +39,8 @@ func TestRefusals(t *testing.T) {
 		{"schema-access", values("bucket", "one,two", "schema", "a"), failure.Usage, "','"},
 		{"schema-access", values("bucket", "vastdb", "schema", "a,"), failure.Usage, "schema is empty"},
 		{"schema-access", values("bucket", "vastdb", "schema", ","), failure.Usage, "schema is empty"},
-		{"prefix-upload", values("bucket", "demo", "prefix", "a", "prefix", "b"), failure.Usage, "takes one value"},
+		{"prefix-upload", values("bucket", "demo", "prefix", "a", "prefix", ""), failure.Usage, "prefix is empty"},
+		{"prefix-upload", values("bucket", "one", "bucket", "two", "prefix", "a"), failure.Usage, "takes one value"},
 		{"schema-read", values("bucket", "vastdb", "schema", manySchemas(2000)), failure.TooLarge, "65536 are allowed"},
 	} {
 		_, _, err := policy.Render(c.template, c.given, policy.Options{})
@@ -80,7 +84,7 @@ func TestNames(t *testing.T) {
 			"a b": failure.Usage, "ä": failure.Usage, "a\n": failure.Usage, "а": failure.Usage, // a Cyrillic one
 		},
 		"prefix": {
-			"in": taken, "in/2024": taken, "in/2024/": taken, "a b/ü/日本": taken, "a,b": taken, "$x": taken, "a//b": taken,
+			"in": taken, "in/2024": taken, "in/2024/": taken, "a b/ü/日本": taken, "a,b": warned, "$x": taken, "a//b": taken,
 			"...": taken, long("p", 1022): taken,
 			"": failure.Usage, "/": failure.Usage, "//": failure.Usage, "/in": failure.Usage, "in//": failure.Usage,
 			long("p", 1023): failure.TooLarge, ".": failure.Usage, "a/../b": failure.Usage, "a/./b": failure.Usage, "a/..": failure.Usage,

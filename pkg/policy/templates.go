@@ -17,7 +17,8 @@ type Parameter struct {
 	Purpose string // one line
 	Many    bool   // takes several values, which one document opens together
 
-	check func(value string, o Options) ([]string, error)
+	commas bool // a comma separates values, since no value can hold one
+	check  func(value string, o Options) ([]string, error)
 }
 
 // values are checked values by parameter.
@@ -34,10 +35,10 @@ func Templates() []Template {
 
 var (
 	database = Parameter{Name: "bucket", Purpose: "bucket of the database", check: checkBucket}
-	schemas  = Parameter{Name: "schema", Purpose: "schema in the database", Many: true, check: checkSchema}
-	buckets  = Parameter{Name: "bucket", Purpose: "bucket", Many: true, check: checkBucket}
+	schemas  = Parameter{Name: "schema", Purpose: "schema in the database", Many: true, commas: true, check: checkSchema}
+	buckets  = Parameter{Name: "bucket", Purpose: "bucket", Many: true, commas: true, check: checkBucket}
 	bucket   = Parameter{Name: "bucket", Purpose: "bucket", check: checkBucket}
-	prefix   = Parameter{Name: "prefix", Purpose: "what the keys begin with, up to a slash", check: checkPrefix}
+	prefixes = Parameter{Name: "prefix", Purpose: "what the keys begin with, up to a slash", Many: true, check: checkPrefix}
 )
 
 // The actions come from VAST's documentation of database and S3 permissions. What
@@ -133,10 +134,10 @@ var templates = []Template{
 	},
 	{
 		Name:       "prefix-upload",
-		Purpose:    "put objects below one prefix of a bucket and nothing else",
-		Parameters: []Parameter{bucket, prefix},
+		Purpose:    "put objects below a prefix of a bucket and nothing else",
+		Parameters: []Parameter{bucket, prefixes},
 		build: func(v values) []Statement {
-			return []Statement{allow("Upload", putObjects, []string{v["bucket"][0] + "/" + v["prefix"][0] + "/*"})}
+			return []Statement{allow("Upload", putObjects, inBucket(v, "prefix", "/*"))}
 		},
 	},
 }
@@ -169,11 +170,14 @@ func onSchemas(sid string, actions []string, v values) Statement {
 	return allow(sid, actions, resources)
 }
 
-// schemasOf returns each schema as a resource, with an end put to it.
-func schemasOf(v values, end string) []string {
+func schemasOf(v values, end string) []string { return inBucket(v, "schema", end) }
+
+// inBucket returns each value of a parameter as a resource in the one bucket, with
+// an end put to it.
+func inBucket(v values, parameter, end string) []string {
 	var list []string
-	for _, schema := range v["schema"] {
-		list = append(list, v["bucket"][0]+"/"+schema+end)
+	for _, value := range v[parameter] {
+		list = append(list, v["bucket"][0]+"/"+value+end)
 	}
 	return list
 }

@@ -178,6 +178,10 @@ func TestManyValues(t *testing.T) {
 			}
 		}
 	}
+	prefixes := parse(t, render(t, "prefix-upload", values("bucket", "demo", "prefix", "in", "prefix", "in/", "prefix", "out/x")).Print())
+	if diff := cmp.Diff(oneOrMany{"demo/in/*", "demo/out/x/*"}, prefixes.Statement[0].Resource); diff != "" {
+		t.Errorf("prefixes\n%s", diff)
+	}
 	two := parse(t, render(t, "bucket-read", values("bucket", "one,two")).Print())
 	if !two.allows("s3:GetObject", "one/k") || !two.allows("s3:ListBucket", "two") || two.allows("s3:GetObject", "three/k") {
 		t.Errorf("%v", two)
