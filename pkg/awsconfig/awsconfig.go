@@ -23,9 +23,10 @@ func Section(profile string) string {
 	return "profile " + profile
 }
 
-// CheckProfile refuses names that the file format cannot hold (failure.Usage).
+// CheckProfile refuses names that the file format cannot hold, or that a tool
+// would not find again: botocore passes over a name of two words (failure.Usage).
 func CheckProfile(profile string) error {
-	if profile == "" || strings.ContainsAny(profile, "[]#;\r\n\t\"'\\") || strings.TrimSpace(profile) != profile {
+	if profile == "" || strings.ContainsAny(profile, "[]#;\"'\\") || len(strings.Fields(profile)) != 1 || strings.TrimSpace(profile) != profile {
 		return failure.New(failure.Usage, "%q cannot be the name of an AWS profile", profile).
 			WithHint("letters, digits, - and _ are safe in every tool")
 	}
@@ -89,18 +90,19 @@ func Edit(file []byte, section string, entries []Entry) []byte {
 	out = append(out, lines[:start+1]...)
 	set := map[string]bool{}
 	last := len(out)
+	r := newReader()
 	for i := start + 1; i < end; i++ {
-		name := entryName(lines[i])
+		name, value := r.entry(lines[i])
 		e, wanted := lookup(entries, name)
 		switch {
 		case wanted && !set[name]:
 			set[name] = true
-			text := e.Name + " = " + e.Value + newline
-			if _, value, _ := strings.Cut(lines[i], "="); strings.TrimSpace(value) == e.Value {
+			text := lines[i][:r.indent] + e.Name + " = " + e.Value + newline
+			if value == e.Value {
 				text = lines[i]
 			}
 			out = append(out, text)
-			for i+1 < end && isContinuation(lines[i+1]) {
+			for i+1 < end && r.continues(lines[i+1]) {
 				i++ // the old value's further lines go with it
 			}
 		case wanted:
@@ -136,10 +138,10 @@ func Get(file []byte, section string) (map[string]string, bool) {
 		return nil, false
 	}
 	values := map[string]string{}
+	r := newReader()
 	for _, l := range lines[start+1 : end] {
-		if name := entryName(l); name != "" {
-			_, value, _ := strings.Cut(l, "=")
-			values[name] = strings.TrimSpace(value)
+		if name, value := r.entry(l); name != "" {
+			values[name] = value
 		}
 	}
 	return values, true
@@ -193,18 +195,30 @@ func header(line string) (string, bool) {
 	return strings.Join(fields, " "), true
 }
 
-// isContinuation tells nested lines, such as those below `s3 =`.
-func isContinuation(line string) bool {
-	return (line[0] == ' ' || line[0] == '\t') && strings.TrimSpace(line) != ""
+// reader reads the lines of a section in turn, as Python's configparser does:
+// a line that is indented deeper than the entry before belongs to it, such as
+// those below `s3 =`.
+type reader struct{ indent int } // of the last entry, -1 before the first
+
+func newReader() *reader { return &reader{indent: -1} }
+
+// entry returns the lower-case name and the value, or nothing for other lines.
+func (r *reader) entry(line string) (name, value string) {
+	t := strings.TrimSpace(line)
+	if t == "" || t[0] == '#' || t[0] == ';' || r.continues(line) {
+		return "", ""
+	}
+	r.indent = indent(line)
+	i := strings.IndexAny(t, "=:")
+	if i < 0 {
+		return "", ""
+	}
+	return strings.ToLower(strings.TrimSpace(t[:i])), strings.TrimSpace(t[i+1:])
 }
 
-func entryName(line string) string {
-	if t := strings.TrimSpace(line); t == "" || t[0] == '#' || t[0] == ';' || isContinuation(line) {
-		return ""
-	}
-	name, _, found := strings.Cut(line, "=")
-	if !found {
-		return ""
-	}
-	return strings.ToLower(strings.TrimSpace(name))
+// continues reports whether the line belongs to the entry before it.
+func (r *reader) continues(line string) bool {
+	return r.indent >= 0 && indent(line) > r.indent && strings.TrimSpace(line) != ""
 }
+
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }

@@ -92,14 +92,28 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestCheckProfile(t *testing.T) {
-	for _, good := range []string{"default", "lab-1", "a b"} {
+	for _, good := range []string{"default", "lab-1", "a.b"} {
 		if err := awsconfig.CheckProfile(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "a]", "a\nb", " a", "a#b"} {
+	for _, bad := range []string{"", "a]", "a\nb", " a", "a#b", "a b", "a\u00a0b"} {
 		if err := awsconfig.CheckProfile(bad); !failure.Is(err, failure.Usage) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// Python's configparser, on which botocore rests, takes these for entries.
+func TestGetReadsWhatBotocoreReads(t *testing.T) {
+	file := []byte("[a]\n  aws_access_key_id: AK\n  s3 =\n    region = nested\n  Region=eu\n")
+	values, found := awsconfig.Get(file, "a")
+	want := map[string]string{"aws_access_key_id": "AK", "s3": "", "region": "eu"}
+	if !found || !cmp.Equal(values, want) {
+		t.Errorf("%v, want %v", values, want)
+	}
+	edited := string(awsconfig.Edit(file, "a", []awsconfig.Entry{{Name: "region", Value: "us"}}))
+	if want := "[a]\n  aws_access_key_id: AK\n  s3 =\n    region = nested\n  region = us\n"; edited != want {
+		t.Errorf("got %q, want %q", edited, want)
 	}
 }

@@ -68,6 +68,9 @@ func (p Plan) Compose() []string {
 			set = append(set, Var{"AWS_CREDENTIAL_EXPIRATION", c.Ends.UTC().Format(time.RFC3339)})
 		}
 	}
+	if p.Endpoint != "" {
+		drop = append(drop, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") // SDKs would go to AWS
+	}
 	for _, v := range []Var{
 		{"AWS_ENDPOINT_URL_S3", p.Endpoint},
 		{"AWS_REGION", p.Region}, {"AWS_DEFAULT_REGION", p.Region},

@@ -42,6 +42,10 @@ func TestCompose(t *testing.T) {
 			childenv.Plan{Base: []string{"VMS_PASSWORD=x", "VAULT_TOKEN=y"}, Drop: []string{"VMS_PASSWORD", "VAULT_TOKEN"}, Keep: []string{"VAULT_TOKEN"}},
 			[]string{"VAULT_TOKEN=y"},
 		},
+		"an endpoint counts": {
+			childenv.Plan{Base: []string{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true", "X=1"}, Endpoint: "https://s3"},
+			[]string{"X=1", "AWS_ENDPOINT_URL_S3=https://s3"},
+		},
 		"the last setting of a name counts": {
 			childenv.Plan{Base: []string{"X=0"}, Set: []childenv.Var{{Name: "X", Value: "1"}, {Name: "X", Value: "2"}}},
 			[]string{"X=2"},

@@ -34,8 +34,8 @@ func (a *app) configureAWS() *cobra.Command {
 		Long: `Write a profile into the AWS configuration file (AWS_CONFIG_FILE, else ~/.aws/config) whose
 credentials come from ` + "`valetkey credential-process`" + `. The rest of the file is kept byte for byte.
 
-A profile of that name with static keys in the AWS credentials file would win over
-credential_process, so it is refused. What would change is shown before it is written.`,
+A profile of that name that has static keys or a role already, here or in the AWS credentials
+file, would win over credential_process, so it is refused. What would change is shown before it is written.`,
 		Example: `  valetkey configure aws                         write [profile valetkey]
   valetkey configure aws --aws-profile default   make it the default of all AWS tools
   valetkey configure aws --print                 print the section, write nothing`,
@@ -71,11 +71,11 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.refuseShadow(profile); err != nil {
-		return err
-	}
 	before, err := readOptional(configPath)
 	if err != nil {
+		return err
+	}
+	if err := a.refuseShadow(profile, configPath, before); err != nil {
 		return err
 	}
 	after := awsconfig.Edit(before, section, entries)
@@ -106,6 +106,10 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(configPath); err == nil {
 		mode = info.Mode().Perm()
+		if mode&0o200 == 0 { // replacing it would be possible all the same
+			return failure.New(failure.Config, "the AWS config file %s is read-only", configPath).
+				WithHint("make it writable, or put what --print prints where it belongs")
+		}
 	}
 	if target, err := filepath.EvalSymlinks(configPath); err == nil {
 		configPath = target
@@ -139,7 +143,7 @@ func (a *app) awsEntries() ([]awsconfig.Entry, error) {
 	}
 	entries := []awsconfig.Entry{{Name: "credential_process", Value: line}, {Name: "region", Value: s3.Region.Text()}}
 	if s3.Endpoint.Set {
-		entries = append(entries, awsconfig.Entry{Name: "endpoint_url", Value: s3.Endpoint.Text()})
+		entries = append(entries, awsconfig.Entry{Name: "endpoint_url", Value: endpointURL(s3.Endpoint.Text())})
 	}
 	if s3.CAFile.Set {
 		entries = append(entries, awsconfig.Entry{Name: "ca_bundle", Value: s3.CAFile.Text()})
@@ -169,19 +173,37 @@ func (a *app) awsFile(variable, name string) (string, error) {
 	return filepath.Join(home, ".aws", name), nil
 }
 
-// refuseShadow finds static keys that AWS tools would prefer to credential_process.
-func (a *app) refuseShadow(profile string) error {
+// shadows are the entries from which one AWS tool or another would take other
+// credentials than those of credential_process in the same profile.
+var shadows = []string{"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "credential_source", "web_identity_token_file"}
+
+// refuseShadow finds what AWS tools would prefer to the credential_process that
+// is about to be written.
+func (a *app) refuseShadow(profile, configPath string, config []byte) error {
 	path, err := a.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
 	if err != nil {
 		return err
 	}
-	file, err := readOptional(path)
+	credentials, err := readOptional(path)
 	if err != nil {
 		return err
 	}
-	if section, found := awsconfig.Get(file, profile); found && section["aws_access_key_id"] != "" {
-		return failure.New(failure.Conflict, "the profile %s has a static key in %s, which AWS tools would use instead", profile, path).
-			WithHint("remove that key, or choose another name with --aws-profile")
+	for _, place := range []struct {
+		path, section string
+		file          []byte
+		entries       []string
+	}{
+		// The credentials file goes before the config file, entry by entry.
+		{path, profile, credentials, append([]string{"credential_process"}, shadows...)},
+		{configPath, awsconfig.Section(profile), config, shadows},
+	} {
+		entries, _ := awsconfig.Get(place.file, place.section)
+		for _, name := range place.entries {
+			if entries[name] != "" {
+				return failure.New(failure.Conflict, "the profile %s has %s in %s, which AWS tools would use instead", profile, name, place.path).
+					WithHint("remove it there, or choose another name with --aws-profile")
+			}
+		}
 	}
 	return nil
 }

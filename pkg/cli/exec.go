@@ -66,7 +66,7 @@ func (a *app) runExec(args, keep []string) error {
 	}
 	plan := childenv.Plan{
 		Base: a.proc.Env, Keep: keep, Drop: a.secretVariables(),
-		Endpoint: s3.Endpoint.Text(), Region: s3.Region.Text(), CAFile: s3.CAFile.Text(),
+		Endpoint: endpointURL(s3.Endpoint.Text()), Region: s3.Region.Text(), CAFile: s3.CAFile.Text(),
 		Credentials: &childenv.Credentials{AccessKey: creds.AccessKey, SecretKey: creds.SecretKey, SessionToken: creds.SessionToken},
 		FoldCase:    runtime.GOOS == "windows",
 	}
@@ -168,7 +168,7 @@ func (a *app) notRunnable(name string, err error) error {
 func reason(err error) error {
 	var e *exec.Error
 	if errors.As(err, &e) {
-		return e.Err
+		err = e.Err // often a PathError, which names the program once more
 	}
 	var p *fs.PathError
 	if errors.As(err, &p) {

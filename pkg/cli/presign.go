@@ -77,7 +77,7 @@ func (a *app) runPresign(uri string, f presignFlags) error {
 		return failure.New(failure.Usage, "no S3 endpoint to sign for").
 			WithHint("set s3.endpoint: --endpoint, VALETKEY_S3_ENDPOINT or AWS_ENDPOINT_URL_S3")
 	}
-	config := presign.Config{Endpoint: withScheme(endpoint.Text()), Region: s3.Region.Text(), Addressing: presign.Addressing(s3.Addressing.Text())}
+	config := presign.Config{Endpoint: endpointURL(endpoint.Text()), Region: s3.Region.Text(), Addressing: presign.Addressing(s3.Addressing.Text())}
 	// What can be wrong with the request is said before a key is issued for it.
 	if err := presign.Check(config, request); err != nil {
 		return err
@@ -116,9 +116,10 @@ func (a *app) runPresign(uri string, f presignFlags) error {
 	return a.print(render.Text(answer, answer.URL))
 }
 
-// withScheme completes an endpoint that is given as host or host:port.
-func withScheme(endpoint string) string {
-	if strings.Contains(endpoint, "://") {
+// endpointURL completes an endpoint that is given as host or host:port: AWS tools
+// take nothing but a URL.
+func endpointURL(endpoint string) string {
+	if endpoint == "" || strings.Contains(endpoint, "://") {
 		return endpoint
 	}
 	return "https://" + endpoint

@@ -74,7 +74,7 @@ func take(job Job, d Document) (document, error) {
 
 func badInner(job Job) error {
 	return failure.New(failure.Network, "read the secrets of %s: %s in the document is no JSON object", job, innerMember).
-		WithHint("an earlier version may be whole: valetkey secrets history")
+		WithHint("an earlier version of the document in Vault may be whole")
 }
 
 // with builds the document that holds these secrets in the layout, with every
