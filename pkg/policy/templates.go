@@ -55,11 +55,6 @@ var (
 	rows = []string{
 		"s3:TabularInsertRows", "s3:TabularUpdateRows", "s3:TabularDeleteRows", "s3:TabularImportData",
 	}
-	tables = []string{
-		"s3:TabularCreateTable", "s3:TabularAlterTable", "s3:TabularDropTable",
-		"s3:TabularAddColumns", "s3:TabularAlterColumn", "s3:TabularDropColumns",
-		"s3:TabularCreateProjection", "s3:TabularAlterProjection", "s3:TabularDropProjection",
-	}
 
 	// A HEAD of a bucket is judged as HeadBucket by some documents and as
 	// ListBucket by others.
@@ -92,10 +87,10 @@ var templates = []Template{
 	},
 	{
 		Name:       "schema-readwrite",
-		Purpose:    "query and change the tables of a schema and their rows",
+		Purpose:    "query and change the rows of a schema, and create tables in it",
 		Parameters: []Parameter{database, schemas},
 		build: func(v values) []Statement {
-			return append(transact(v), onSchemas("Read", queries, v), onSchemas("WriteRows", rows, v), onSchemas("ChangeTables", tables, v))
+			return append(transact(v), onSchemas("Read", queries, v), onSchemas("WriteRows", rows, v), onSchemas("CreateTables", []string{"s3:TabularCreateTable"}, v))
 		},
 	},
 	{

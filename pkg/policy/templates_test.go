@@ -40,7 +40,8 @@ func TestTemplates(t *testing.T) {
 		begin = "TabularBeginTransaction TabularCommitTransaction TabularRollbackTransaction TabularGetTransaction"
 		query = "TabularListTables TabularListColumns TabularGetTableStats TabularQueryData TabularListProjections TabularListProjectionColumns TabularGetProjectionStats"
 		row   = "TabularInsertRows TabularUpdateRows TabularDeleteRows TabularImportData"
-		table = "TabularCreateTable TabularAlterTable TabularDropTable TabularAddColumns TabularAlterColumn TabularDropColumns"
+		alter = "TabularAlterTable TabularDropTable TabularAddColumns TabularAlterColumn TabularDropColumns"
+		table = "TabularCreateTable " + alter
 		never = "TabularCreateSchema TabularAlterSchema TabularDropSchema TabularGetRowColumnSecurity TabularEndUserImpersonation PutBucketPolicy DeleteBucket CreateBucket GetObject PutObject DeleteObject ListBucket"
 		multi = "AbortMultipartUpload ListMultipartUploadParts"
 		// Neighbors of the bucket dbs and the schema dbs/a whose names begin or end alike.
@@ -69,8 +70,8 @@ func TestTemplates(t *testing.T) {
 		},
 		{
 			"schema-readwrite", values("bucket", "dbs", "schema", "a"),
-			[]string{"HeadBucket TabularListSchemas on dbs", begin + " on dbs dbs/a/t dbs/a/t/p", query + " " + row + " " + table + " on " + inA},
-			[]string{query + " " + row + " " + table + " on dbs " + others, begin + " on " + others, never + " on " + everywhere},
+			[]string{"HeadBucket TabularListSchemas on dbs", begin + " on dbs dbs/a/t dbs/a/t/p", query + " " + row + " TabularCreateTable on " + inA},
+			[]string{query + " " + row + " " + table + " on dbs " + others, begin + " on " + others, alter + " " + never + " on " + everywhere},
 		},
 		{
 			"bucket-read", values("bucket", "dbs"),
