@@ -4,8 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/valetkey/valetkey/pkg/cli"
 )
@@ -16,9 +14,8 @@ var version string
 func main() { os.Exit(run()) }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	keepClosedPipesQuiet()
 	process := cli.Process{
 		Args: os.Args[1:], Env: os.Environ(), Executable: os.Executable,

@@ -9,3 +9,6 @@ func echoOff(fd int) error {
 	}
 	return windows.SetConsoleMode(windows.Handle(fd), mode&^windows.ENABLE_ECHO_INPUT)
 }
+
+// maxLine is beyond what is read: a console passes on lines of any length.
+const maxLine = maxAnswer

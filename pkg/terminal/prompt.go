@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,12 +37,9 @@ func (t *Terminal) CanAsk() bool {
 func (t *Terminal) Ask(ctx context.Context, question, otherwise string) (string, error) {
 	var answer string
 	err := t.ask(ctx, question, otherwise, true, func(in *os.File) error {
-		line, err := bufio.NewReader(io.LimitReader(in, maxAnswer)).ReadString('\n')
-		if err != nil && line == "" {
-			return err
-		}
-		answer = strings.TrimRight(line, "\r\n")
-		return nil
+		line, err := readLine(in)
+		answer = string(line)
+		return err
 	})
 	return answer, err
 }
@@ -50,15 +48,27 @@ func (t *Terminal) Ask(ctx context.Context, question, otherwise string) (string,
 func (t *Terminal) AskSecret(ctx context.Context, question, otherwise string) (secret.Text, error) {
 	var answer secret.Text
 	err := t.ask(ctx, question, otherwise, false, func(in *os.File) error {
-		b, err := term.ReadPassword(fd(in))
-		if err != nil {
-			return err
-		}
-		answer = secret.New(b)
-		return nil
+		line, err := readLine(in)
+		answer = secret.New(line)
+		return err
 	})
 	return answer, err
 }
+
+// readLine reads what the terminal hands over when a line is complete. Ctrl-D on
+// an empty line, and a terminal that went away, are io.EOF.
+func readLine(in io.Reader) ([]byte, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxAnswer)).ReadBytes('\n')
+	switch {
+	case err != nil && len(line) == 0:
+		return nil, err
+	case len(line) >= maxLine:
+		return nil, errTooLong
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
+}
+
+var errTooLong = errors.New("it is longer than a line that a terminal can pass on")
 
 // Confirm asks a yes-or-no question; anything but y or yes is no.
 func (t *Terminal) Confirm(ctx context.Context, question, otherwise string) (bool, error) {
@@ -124,7 +134,7 @@ func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo boo
 		return failure.New(failure.Usage, "no answer to %q", label).WithHint("%s", otherwise)
 	}
 	if err != nil {
-		return failure.Wrap(failure.Usage, err, "read the answer to %q", label)
+		return failure.Wrap(failure.Usage, err, "read the answer to %q", label).WithHint("%s", otherwise)
 	}
 	return nil
 }
