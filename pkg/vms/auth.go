@@ -248,7 +248,7 @@ func (c *Client) Login(ctx context.Context, password secret.Text) (*Login, error
 			WithHint("check user name, password and tenant")
 	}
 	if !answer.ok() {
-		return nil, c.refusal(answer, password)
+		return nil, c.noSuchPath(c.refusal(answer, password))
 	}
 	login, err := a.parseLogin(answer)
 	if err != nil {

@@ -255,6 +255,9 @@ func TestLoginAndRefresh(t *testing.T) {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
+	if _, err := newFake(t, answers(404, "")).client(t).Login(t.Context(), secret.FromString("x")); !failure.Is(err, failure.Network) {
+		t.Errorf("no VMS at all: %v", err)
+	}
 	for _, body := range []string{"", "{}", `{"access":""}`, `{"access":5}`, `{"access":"a\nb"}`, "<html>", `{"access":"CANARY`} {
 		f := newFake(t, answers(200, body))
 		if _, err := f.client(t).Login(t.Context(), secret.FromString("x")); !failure.Is(err, failure.Network) || strings.Contains(err.Error(), "CANARY") {

@@ -37,11 +37,12 @@ func TestRefusals(t *testing.T) {
 		"403 of unknown":  {403, `{"detail":"Authentication credentials were not provided."}`, failure.Auth, "alice"},
 		"not allowed":     {403, `{"detail":"You do not have permission"}`, failure.Forbidden, "does not allow"},
 		"403 empty":       {403, ``, failure.Forbidden, "does not allow"},
-		"own list":        {404, `<html>`, failure.Network, "no such list"},
+		"own list":        {404, `<html>`, failure.Network, "does not answer as VMS does"},
 		"method":          {405, ``, failure.Network, "does not know this request"},
 		"too often":       {429, ``, failure.Network, "too often"},
 		"unavailable":     {503, `"down"`, failure.Network, "down"},
 		"odd status":      {304, ``, failure.Network, "means nothing here"},
+		"unknown status":  {599, ``, failure.Network, "fails with 599"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

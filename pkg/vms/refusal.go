@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -165,11 +166,16 @@ func (c *Client) refusal(a *answer, more ...secret.Text) error {
 	case a.status == http.StatusTooManyRequests:
 		return fail(failure.Network, at+" is asked too often").WithHint("try again later")
 	case a.status >= 500:
-		return fail(failure.Network, at+" fails with "+http.StatusText(a.status)).WithHint("try again later, or ask the cluster's administrator")
+		return fail(failure.Network, at+" fails with "+statusText(a.status)).WithHint("try again later, or ask the cluster's administrator")
 	case a.status >= 400:
-		return fail(failure.Internal, at+" refuses the request")
+		return fail(failure.Internal, at+" refuses the request with "+statusText(a.status))
 	}
-	return fail(failure.Network, at+" answers with a status that means nothing here")
+	return fail(failure.Network, at+" answers "+statusText(a.status)+", which means nothing here")
+}
+
+// statusText is a status as people know it.
+func statusText(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }
 
 // unknown is the error of a caller whom VMS does not know.
@@ -189,6 +195,6 @@ func (c *Client) noSuchPath(err error) error {
 	if !failure.Is(err, failure.NotFound) {
 		return err
 	}
-	return failure.Wrap(failure.Network, err, "%s has no such list", c.Address()).
+	return failure.Wrap(failure.Network, err, "%s does not answer as VMS does", c.Address()).
 		WithHint("check vms.api_version, and that vms.address is the address of VMS")
 }

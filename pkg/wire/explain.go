@@ -109,6 +109,10 @@ func explainNet(o Options, err error) error {
 	case isReset(err), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return network(err, "the connection to %s%s was lost before its answer was complete", at, through)
 	}
+	if strings.Contains(err.Error(), "malformed ") {
+		// The text would repeat what the server sent, which may be what it was sent.
+		return network(err, "%s%s answers with something that is not HTTP", at, through).WithHint("check %s", addr)
+	}
 	return network(err, "reach %s%s: %s", at, through, innermost(err)).WithHint("check %s", addr)
 }
 
@@ -159,6 +163,9 @@ func explainTLS(o Options, err error) error {
 	case errors.As(err, &record):
 		return network(err, "%s does not speak TLS", at).WithHint("check the port in %s", o.setting("address", o.Address))
 	case errors.As(err, &remote) && remote.Op == "remote error": // how crypto/tls marks the other side's alert
+		if strings.Contains(remote.Err.Error(), "protocol version") { // the alert's type is not exported
+			return network(err, "%s speaks no TLS version that is safe", at).WithHint("valetkey wants TLS 1.2 or later")
+		}
 		return network(err, "%s broke off the TLS handshake: %s", at, innermost(remote.Err)).
 			WithHint("if the server wants a client certificate, set %s and %s",
 				o.setting("client_cert", o.ClientCert), o.setting("client_key", o.ClientKey))

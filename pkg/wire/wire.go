@@ -73,7 +73,7 @@ func (o Options) setting(name string, from Origin) string {
 	if o.Group != "" {
 		name = o.Group + "." + name
 	}
-	if from.Source == "" {
+	if from.Source == "" || from.Source == "default" {
 		return name
 	}
 	return name + " (" + Visible(from.Source) + ")"

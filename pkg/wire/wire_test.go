@@ -233,6 +233,44 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A server may send back what it was sent: what cannot be parsed is not repeated.
+func TestNoHTTPIsNotRepeated(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	conf := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	for name, answer := range map[string]string{
+		"header": "HTTP/1.1 200 OK\r\nLocation: canary\x1b\r\n\r\n", "status": "HTTP/1.1 canary\r\n\r\n", "no HTTP": "SSH-2.0-canary\r\n",
+	} {
+		s := serve(t, conf, func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, answer)
+			_ = c.Close()
+		})
+		_, err := fetch(t, trusted(t, ca, s.URL), s.URL)
+		if !failure.Is(err, failure.Network) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			mustContain(t, name, err.Error(), "not HTTP")
+		}
+	}
+}
+
+func TestOldTLS(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	s := serve(t, &tls.Config{
+		Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))},
+		MinVersion:   tls.VersionTLS10, MaxVersion: tls.VersionTLS11, // #nosec G402 -- that is the test
+	}, nil)
+	_, err := fetch(t, trusted(t, ca, s.URL), s.URL)
+	if !failure.Is(err, failure.Network) {
+		t.Fatal(err)
+	}
+	mustContain(t, "old TLS", failure.HintOf(err), "TLS 1.2")
+}
+
 func TestTraceTellsNoSecrets(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	s := serve(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}, MinVersion: tls.VersionTLS12},
