@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,6 +35,9 @@ type app struct {
 	global  settings.Global
 	jq      string
 	yes     bool
+
+	errorsAsJSON bool
+	helpErr      error // --help could not be written
 
 	vmsFlags  vmsFlags
 	keysAtVMS accesskey.VMSKeys // connected once
@@ -77,10 +84,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	a.set = settings.New(settings.Input{Env: a.env, Flags: settings.FlagValues(cmd.Flags()), GOOS: runtime.GOOS})
 	a.clock = a.set.Clock()
 	global, err := a.set.Global()
-	if err != nil && cmd.Annotations[anyConfigAnnotation] == "" {
-		return err
-	}
-	a.global = global
+	a.global = global // also with an error: the error is told as far as this goes
 	a.term.Quiet, a.term.NoInput = global.Quiet.Bool(), global.NoInput.Bool()
 	a.printer = render.Printer{
 		Out: a.proc.Stdout, JQ: a.jq,
@@ -88,6 +92,10 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	}
 	if global.Output.Set {
 		a.printer.Format = render.Format(global.Output.Text())
+	}
+	a.errorsAsJSON = a.printer.Format == render.JSON
+	if err != nil && cmd.Annotations[anyConfigAnnotation] == "" {
+		return err
 	}
 	if err := a.checkFormat(cmd); err != nil {
 		return err
@@ -120,13 +128,12 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 		known = strings.Split(own, ",")
 	}
 	format := string(a.printer.Format)
-	if format == "" {
+	if format == "" || slices.Contains(known, format) {
 		return nil
 	}
-	for _, k := range known {
-		if format == k {
-			return nil
-		}
+	if !strings.HasPrefix(a.global.Output.Source, "flag") {
+		a.printer.Format = render.Auto // said once for all commands, and not of this one
+		return nil
 	}
 	return failure.New(failure.Usage, "%s does not write %q", cmd.CommandPath(), format).
 		WithHint("-o takes %s", strings.Join(known, ", "))
@@ -158,6 +165,7 @@ func (a *app) tellWarnings() {
 
 // report says on standard error why a command failed, and returns its exit code.
 func (a *app) report(err error) int {
+	late := a.waiting != nil && errors.Is(a.waiting.Err(), context.DeadlineExceeded)
 	for i := len(a.done) - 1; i >= 0; i-- {
 		a.done[i]()
 	}
@@ -168,7 +176,7 @@ func (a *app) report(err error) int {
 		return failure.ExitCode(err)
 	}
 	kind, message, hint := failure.KindOf(err), err.Error(), failure.HintOf(err)
-	if kind == failure.Network && a.waiting != nil && a.waiting.Err() != nil && hint == "" {
+	if kind == failure.Network && late && hint == "" {
 		hint = fmt.Sprintf("the command may wait %s in all; --timeout gives it longer", a.global.Timeout.Text())
 	}
 	if a.wantsJSON() {
@@ -190,24 +198,33 @@ func (a *app) report(err error) int {
 }
 
 // wantsJSON finds -o json on the command line itself, since the error to report
-// may be that the line cannot be parsed.
+// may be that the line cannot be parsed. The last -o counts, as in parsing.
 func (a *app) wantsJSON() bool {
-	if a.printer.Format == render.JSON {
-		return true
+	if a.set != nil {
+		return a.errorsAsJSON
 	}
+	format := a.env["VALETKEY_OUTPUT"]
 	for i, arg := range a.proc.Args {
 		if arg == "--" {
 			break
 		}
+		match := outputFlag().FindStringSubmatch(arg)
 		switch {
-		case arg == "-o=json", arg == "-ojson", arg == "--output=json":
-			return true
-		case (arg == "-o" || arg == "--output") && i+1 < len(a.proc.Args):
-			return a.proc.Args[i+1] == "json"
+		case match == nil:
+		case match[1]+match[2] != "":
+			format = match[1] + match[2]
+		case i+1 < len(a.proc.Args):
+			format = a.proc.Args[i+1]
 		}
 	}
-	return a.set == nil && a.env["VALETKEY_OUTPUT"] == "json"
+	return format == string(render.JSON)
 }
+
+// outputFlag matches --output and -o, also behind the switches -y and -h, with
+// a value if the value is in the same word.
+var outputFlag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:--output(?:=(\w*))?|-[yh]*o=?(\w*))$`)
+})
 
 // jsonError is the one shape of a failure for programs. It is a promise.
 func jsonError(kind failure.Kind, message, hint string, details map[string]any) string {

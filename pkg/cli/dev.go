@@ -49,7 +49,13 @@ func (a *app) dev() *cobra.Command {
   valetkey dev --fault vms.post_s3keys=503*2 -- valetkey keys create
   valetkey dev --shell fish`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, args []string) error { return a.runDev(f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && cmd.ArgsLenAtDash() == 0 { // "$@" of a script was empty
+				return failure.New(failure.Usage, "no command to run after --").
+					WithHint("valetkey dev alone serves until Ctrl-C")
+			}
+			return a.runDev(f, args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 
@@ -43,14 +42,16 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 
 // showHelp writes the help of a command to standard output, as an answer.
 func (a *app) showHelp(cmd *cobra.Command) error {
-	var b bytes.Buffer
 	cmd.InitDefaultHelpFlag()
-	cmd.SetOut(&b)
-	defer cmd.SetOut(a.proc.Stdout)
-	if err := cmd.Help(); err != nil {
-		return err
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short
 	}
-	return render.Write(a.proc.Stdout, b.Bytes())
+	text = strings.TrimRight(text, "\n") + "\n"
+	if !cmd.IsAdditionalHelpTopicCommand() {
+		text += "\n" + cmd.UsageString()
+	}
+	return render.Write(a.proc.Stdout, []byte(text))
 }
 
 // helpTopics are texts, not commands: `valetkey help exit-codes`.

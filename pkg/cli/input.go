@@ -43,7 +43,7 @@ func (a *app) stdin() ([]byte, error) {
 	}
 }
 
-// stdinLine reads a password from standard input: all of it but one line end.
+// stdinLine reads one line from standard input: all of it but the line end.
 func (a *app) stdinLine(flag string) (secret.Text, error) {
 	b, err := a.stdin()
 	if err != nil {
@@ -51,10 +51,10 @@ func (a *app) stdinLine(flag string) (secret.Text, error) {
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	if len(b) == 0 {
-		return secret.Text{}, failure.New(failure.Usage, "standard input is empty, where %s wants a password", flag)
+		return secret.Text{}, failure.New(failure.Usage, "standard input is empty, where %s wants a line", flag)
 	}
 	if bytes.ContainsAny(b, "\n\x00") {
-		return secret.Text{}, failure.New(failure.Usage, "standard input has several lines, where %s wants one password", flag)
+		return secret.Text{}, failure.New(failure.Usage, "standard input has several lines or a NUL, where %s wants one line", flag)
 	}
 	return secret.New(b), nil
 }

@@ -19,7 +19,7 @@ func (a *app) logout() *cobra.Command {
 		Long: `Forget the stored logins of VMS, of Vault, or of both. A token of Vault is revoked first, and
 with it everything that was issued under it. VMS has no way to revoke a token: it ends by itself.`,
 		Example:   "  valetkey logout\n  valetkey logout vault",
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args:      oneOf,
 		ValidArgs: []string{"vms", "vault"},
 		RunE:      func(_ *cobra.Command, args []string) error { return a.runLogout(args, dryRun) },
 	}

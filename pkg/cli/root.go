@@ -7,13 +7,17 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/settings"
 )
 
 // Process is what main hands in: everything valetkey knows of the outside.
@@ -40,8 +44,11 @@ func Main(ctx context.Context, p Process) (code int) {
 	root := a.command()
 	root.SetArgs(p.Args)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.helpErr // of --help, which no command runs
+	}
 	if err != nil && ctx.Err() != nil && !isExit(err) {
-		err = failure.Wrap(failure.Cancelled, ctx.Err(), "interrupted")
+		err = failure.New(failure.Cancelled, "interrupted")
 	}
 	return a.report(err)
 }
@@ -100,6 +107,7 @@ func (a *app) command() *cobra.Command {
 	root.SetErr(a.proc.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.helpErr = a.showHelp(cmd) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) }
 	a.addGlobalFlags(root)
 	root.AddGroup(
@@ -174,12 +182,23 @@ func (a *app) group(cmd *cobra.Command, args []string) error {
 		return failure.New(failure.Usage, "%s wants a command", cmd.CommandPath()).
 			WithHint("%s --help lists them", cmd.CommandPath())
 	}
-	err := failure.New(failure.Usage, "unknown command %q for %s", args[0], cmd.CommandPath())
+	word := args[0]
+	if !looksLikeCommand(word) {
+		return failure.New(failure.Usage, "%s has no such command", cmd.CommandPath()).
+			WithHint("%s --help lists the commands", cmd.CommandPath())
+	}
+	err := failure.New(failure.Usage, "unknown command %q for %s", word, cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		return err.WithHint("did you mean %s %s?", cmd.CommandPath(), near[0])
 	}
 	return err.WithHint("%s --help lists the commands", cmd.CommandPath())
+}
+
+// looksLikeCommand reports whether a word can be a mistyped command. Another one
+// is not repeated: `valetkey login TOKEN` is a mistake that people make.
+func looksLikeCommand(word string) bool {
+	return len(word) <= 20 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
 // parent makes a command that only holds others.
@@ -189,18 +208,49 @@ func (a *app) parent(use, short, long, example string, cmds ...*cobra.Command) *
 	return c
 }
 
+// flagError words what is wrong with a flag. What stands behind a flag that is
+// not known is not repeated: it may be a secret that somebody tried to pass.
 func flagError(cmd *cobra.Command, err error) error {
-	e := failure.Wrap(failure.Usage, err, "%s", cmd.CommandPath())
-	const unknown = "unknown flag: --"
-	if name, found := strings.CutPrefix(err.Error(), unknown); found {
+	var (
+		unknown *pflag.NotExistError
+		invalid *pflag.InvalidValueError
+		syntax  *pflag.InvalidSyntaxError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		dashes := "-"
+		if unknown.GetSpecifiedShortnames() == "" {
+			dashes = "--"
+		}
+		e := failure.New(failure.Usage, "%s: unknown flag: %s%s", cmd.CommandPath(), dashes, name)
 		if near := nearestFlag(cmd, name); near != "" {
 			return e.WithHint("did you mean --%s?", near)
 		}
+		if row, isSetting := settings.Find(strings.Replace(name, "-", ".", 1)); isSetting && row.Secret {
+			return e.WithHint("a secret is not taken as a flag; see valetkey help environment")
+		}
+		return e.WithHint("%s --help shows the flags", cmd.CommandPath())
+	case errors.As(err, &invalid):
+		return failure.New(failure.Usage, "%s: --%s: %s", cmd.CommandPath(), invalid.GetFlag().Name, failureText(invalid)).
+			WithHint("%s --help shows the flags", cmd.CommandPath())
+	case errors.As(err, &syntax):
+		err = errors.New("a flag that makes no sense")
 	}
-	return e.WithHint("%s --help shows the flags", cmd.CommandPath())
+	return failure.Wrap(failure.Usage, err, "%s", cmd.CommandPath()).WithHint("%s --help shows the flags", cmd.CommandPath())
 }
 
-// usageArgs turns cobra's complaints about the number of arguments into usage errors.
+// failureText is why a value was refused. Our own checks say it without showing
+// more than they should.
+func failureText(invalid *pflag.InvalidValueError) string {
+	if cause := errors.Unwrap(invalid); cause != nil {
+		return cause.Error()
+	}
+	return "it cannot have this value"
+}
+
+// usageArgs turns cobra's complaints about the arguments into usage errors. The
+// arguments are not repeated: one too many may be a secret.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -210,12 +260,27 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("takes no arguments")
+	}
+	return nil
+}
+
+// oneOf takes at most one argument, of those that the command lists.
+func oneOf(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 || len(args) == 1 && !slices.Contains(cmd.ValidArgs, args[0]) {
+		return fmt.Errorf("takes %s, or nothing", strings.Join(cmd.ValidArgs, " or "))
+	}
+	return nil
+}
+
 // finish applies to the whole tree what every command must have.
 func finish(cmd *cobra.Command) {
 	if cmd.Args != nil {
 		cmd.Args = usageArgs(cmd.Args)
 	} else {
-		cmd.Args = usageArgs(cobra.NoArgs)
+		cmd.Args = usageArgs(noArgs)
 	}
 	cmd.DisableFlagsInUseLine = true
 	cmd.Flags().SortFlags = false

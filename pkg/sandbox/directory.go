@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"filippo.io/age"
 
@@ -55,6 +57,10 @@ func (s *Sandbox) settle(dir string) error {
 			s.dir = temp
 		}
 		return s.makeDirs()
+	}
+	if strings.ContainsFunc(dir, unicode.IsControl) {
+		return failure.New(failure.Usage, "--dir %q holds a control character", dir).
+			WithHint("settings that name files in it could not be read")
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {

@@ -509,7 +509,7 @@ func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{file, filepath.Join(file, "below")} {
+	for _, bad := range []string{file, filepath.Join(file, "below"), filepath.Join(dir, "a\nb"), filepath.Join(dir, "\x1b[31m")} {
 		if _, err := sandbox.Start(t.Context(), sandbox.Options{Dir: bad}); failure.ExitCode(err) != 2 && failure.ExitCode(err) != 3 {
 			t.Errorf("%s: %v", bad, err)
 		}

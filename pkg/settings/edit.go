@@ -68,6 +68,9 @@ func (s *Settings) change(ctx context.Context, row Row, value string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := current(path); err != nil { // no lock file beside a device
+		return err
+	}
 	held, err := durable.Lock(ctx, path+".lock")
 	if err != nil {
 		return failure.Wrap(kindOfWrite(err), withoutPath(err), "lock config file %s", path)

@@ -109,6 +109,8 @@ func TestSetRefuses(t *testing.T) {
 	}{
 		{"vms.adress", "h", failure.Usage, "unknown setting"},
 		{"vms.password", "sesame", failure.Usage, "not taken as an argument"},
+		{"vms.password=sesame", "x", failure.Usage, "vms.password= is not the name"},
+		{"vms.pasword=sesame", "x", failure.Usage, "unknown setting"},
 		{"debug_file", "x", failure.Usage, "cannot stand in the config file"},
 		{"keys.refresh", "60", failure.Usage, "bare number"},
 		{"keys.store", "cloud", failure.Usage, "not one of"},

@@ -182,6 +182,11 @@ func (s *Settings) Lookup(name string) (Value, error) {
 }
 
 func unknown(name string) error {
+	name, _, assigned := strings.Cut(name, "=") // what was assigned may be a secret
+	if _, known := Find(name); assigned && known {
+		return failure.New(failure.Usage, "%s= is not the name of a setting", name).
+			WithHint("write a space between name and value; a secret is typed or passed with --stdin")
+	}
 	err := failure.New(failure.Usage, "unknown setting %s", quote(name))
 	if near := nearest(name, names(func(Row) bool { return true })); near != "" {
 		return err.WithHint("did you mean %s?", near)
