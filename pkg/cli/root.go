@@ -152,6 +152,7 @@ func (a *app) verbs() []verb {
 		{"login", "setup", a.login},
 		{"logout", "setup", a.logout},
 		{"status", "setup", a.status},
+		{"doctor", "setup", a.doctor},
 		{"configure", "setup", a.configure},
 		{"config", "setup", a.config},
 		{"dev", "setup", a.dev},
