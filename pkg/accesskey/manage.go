@@ -71,7 +71,11 @@ func (s *Service) Show(ctx context.Context, id string, withSecret bool) (Key, er
 			return k, nil
 		}
 	}
-	return Key{}, failure.New(failure.NotFound, "%s has no access key %s", s.d.Identity, id).
+	return Key{}, s.unknown(id)
+}
+
+func (s *Service) unknown(id string) error {
+	return failure.New(failure.NotFound, "%s has no access key %q", s.d.Identity, id).
 		WithHint("valetkey keys list shows the keys there are")
 }
 
@@ -95,7 +99,7 @@ func (s *Service) Delete(ctx context.Context, id string) (Deleted, error) {
 	case err == nil:
 		done.AtVMS = true
 	case !failure.Is(err, failure.NotFound):
-		return done, failure.Annotate(err, "delete access key %s", id)
+		return done, err // which names the key
 	}
 	it, readErr := s.d.Coordinator.Read(ctx)
 	_, done.InStore = it.Find(id)
@@ -108,8 +112,7 @@ func (s *Service) Delete(ctx context.Context, id string) (Deleted, error) {
 	case readErr != nil:
 		return Deleted{}, readErr
 	case !done.AtVMS && !done.InStore:
-		return Deleted{}, failure.Wrap(failure.NotFound, err, "delete access key %s of %s", id, s.d.Identity).
-			WithHint("valetkey keys list shows the keys there are")
+		return Deleted{}, s.unknown(id)
 	}
 	return done, nil
 }
