@@ -177,16 +177,26 @@ func (a *app) awsFile(variable, name string) (string, error) {
 // credentials than those of credential_process in the same profile.
 var shadows = []string{"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "credential_source", "web_identity_token_file"}
 
-// refuseShadow finds what AWS tools would prefer to the credential_process that
-// is about to be written.
+// refuseShadow refuses to write a credential_process that AWS tools would pass over.
 func (a *app) refuseShadow(profile, configPath string, config []byte) error {
-	path, err := a.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-	if err != nil {
+	entry, path, err := a.shadow(profile, configPath, config)
+	if err != nil || entry == "" {
 		return err
 	}
-	credentials, err := readOptional(path)
+	return failure.New(failure.Conflict, "the profile %s has %s in %s, which AWS tools would use instead", profile, entry, path).
+		WithHint("remove it there, or choose another name with --aws-profile")
+}
+
+// shadow returns the first entry that AWS tools prefer to the credential_process
+// of a profile in the config file, and the file where it stands; "" is none.
+func (a *app) shadow(profile, configPath string, config []byte) (entry, path string, err error) {
+	credentialsPath, err := a.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
 	if err != nil {
-		return err
+		return "", "", err
+	}
+	credentials, err := readOptional(credentialsPath)
+	if err != nil {
+		return "", "", err
 	}
 	for _, place := range []struct {
 		path, section string
@@ -194,18 +204,17 @@ func (a *app) refuseShadow(profile, configPath string, config []byte) error {
 		entries       []string
 	}{
 		// The credentials file goes before the config file, entry by entry.
-		{path, profile, credentials, append([]string{"credential_process"}, shadows...)},
+		{credentialsPath, profile, credentials, append([]string{"credential_process"}, shadows...)},
 		{configPath, awsconfig.Section(profile), config, shadows},
 	} {
 		entries, _ := awsconfig.Get(place.file, place.section)
 		for _, name := range place.entries {
 			if entries[name] != "" {
-				return failure.New(failure.Conflict, "the profile %s has %s in %s, which AWS tools would use instead", profile, name, place.path).
-					WithHint("remove it there, or choose another name with --aws-profile")
+				return name, place.path, nil
 			}
 		}
 	}
-	return nil
+	return "", "", nil
 }
 
 func readOptional(path string) ([]byte, error) {

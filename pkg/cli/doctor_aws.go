@@ -14,35 +14,33 @@ import (
 
 // processLine is a credential_process line that runs valetkey. What other
 // programs do there is their own affair.
-type processLine struct {
-	profile, line string
-	keys          bool // the same section has a static key
-}
+type processLine struct{ profile, line string }
 
-func (d *checkup) processLines() (file string, lines []processLine, err error) {
-	file, err = d.awsFile("AWS_CONFIG_FILE", "config")
+// processLines reads the config file of AWS tools. Without a place for one there is none.
+func (d *checkup) processLines() (path string, config []byte, lines []processLine, err error) {
+	path, err = d.awsFile("AWS_CONFIG_FILE", "config")
 	if err != nil {
-		return "", nil, nil //nolint:nilerr // without a place for it there is no such file
+		return "", nil, nil, nil //nolint:nilerr // no home, no file
 	}
-	text, err := readOptional(file)
+	config, err = readOptional(path)
 	if err != nil {
-		return file, nil, err
+		return path, nil, nil, err
 	}
-	for _, profile := range awsconfig.Profiles(text) {
-		entries, found := awsconfig.Get(text, awsconfig.Section(profile))
+	for _, profile := range awsconfig.Profiles(config) {
+		entries, found := awsconfig.Get(config, awsconfig.Section(profile))
 		if !found { // [profile default] is taken too
-			entries, _ = awsconfig.Get(text, "profile "+profile)
+			entries, _ = awsconfig.Get(config, "profile "+profile)
 		}
 		line := entries["credential_process"]
 		if strings.Contains(line, "valetkey") || strings.Contains(line, "credential-process") {
-			lines = append(lines, processLine{profile: profile, line: line, keys: entries["aws_access_key_id"] != ""})
+			lines = append(lines, processLine{profile, line})
 		}
 	}
-	return file, lines, nil
+	return path, config, lines, nil
 }
 
 func (d *checkup) checkShadow(context.Context) ([]doctor.Finding, error) {
-	file, lines, err := d.processLines()
+	path, config, lines, err := d.processLines()
 	if err != nil || len(lines) == 0 {
 		return trouble(doctor.Error, err), nil
 	}
@@ -51,29 +49,21 @@ func (d *checkup) checkShadow(context.Context) ([]doctor.Finding, error) {
 		findings = append(findings, one(doctor.Warning, "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN",
 			"AWS_ACCESS_KEY_ID is set: AWS tools take that key instead of asking valetkey, unless they are given --profile")...)
 	}
-	path, err := d.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-	if err != nil {
-		return findings, nil //nolint:nilerr // without a place for it there is no such file
-	}
-	shared, err := readOptional(path)
-	if err != nil {
-		return append(findings, trouble(doctor.Error, err)...), nil
-	}
 	for _, l := range lines {
-		if section, found := awsconfig.Get(shared, l.profile); found && section["aws_access_key_id"] != "" {
-			findings = append(findings, one(doctor.Warning, "remove that key, or let valetkey have a profile of its own: valetkey configure aws",
-				"the profile %s has a static key in %s: AWS tools take it instead of asking valetkey", l.profile, path)...)
+		entry, where, err := d.shadow(l.profile, path, config)
+		if err != nil {
+			return append(findings, trouble(doctor.Error, err)...), nil
 		}
-		if l.keys {
-			findings = append(findings, one(doctor.Warning, "remove the key from the section",
-				"the profile %s has both a static key and credential_process in %s: AWS tools differ in which they take", l.profile, file)...)
+		if entry != "" {
+			findings = append(findings, one(doctor.Warning, "remove it there, or let valetkey have a profile of its own: valetkey configure aws",
+				"the profile %s has %s in %s: AWS tools take that instead of asking valetkey", l.profile, entry, where)...)
 		}
 	}
 	return findings, nil
 }
 
 func (d *checkup) checkProcess(context.Context) ([]doctor.Finding, error) {
-	_, lines, err := d.processLines()
+	_, _, lines, err := d.processLines()
 	if err != nil {
 		return nil, nil //nolint:nilerr // the check before this one says it
 	}
