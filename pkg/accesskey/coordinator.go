@@ -41,6 +41,10 @@ type Coordinator interface {
 
 	// Pending returns the journal's open entries for the identity.
 	Pending(ctx context.Context) ([]Entry, error)
+
+	// Settle replaces an open entry whose process is dead; a closed one is
+	// removed. failure.Conflict if its process lives after all.
+	Settle(ctx context.Context, e Entry) error
 }
 
 // Request is what a claim is for.

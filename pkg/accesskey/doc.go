@@ -1,6 +1,6 @@
 // Package accesskey is what can be done with the S3 access keys of one person:
 // issue one exactly once however many processes ask, hand it out, list, show
-// and delete.
+// and delete; rotate it without a gap; and reap what a crash left behind, on proof.
 //
 // VAST allows two keys a user and tells the secret of a key once. So a store is
 // proven before a key is asked for, and what could leave a key behind that

@@ -21,12 +21,21 @@ import (
 // cluster is a VMS whose keys lie in a file, so that processes share it. The
 // hook is called around every call, with its name, and may fail or not return.
 type cluster struct {
-	path string
-	hook func(call string) error
+	path  string
+	hook  func(call string) error
+	clock time.Time // zero is at
+}
+
+func (c *cluster) now() time.Time {
+	if c.clock.IsZero() {
+		return at
+	}
+	return c.clock
 }
 
 type clusterState struct {
 	Posts   int
+	Times   int      // how often it was asked the time
 	Keys    []string // in order of creation
 	Created map[string]time.Time
 }
@@ -84,7 +93,7 @@ func (c *cluster) CreateKey(ctx context.Context) (string, secret.Text, error) {
 			return accesskey.NotIssued(failure.New(failure.KeyLimit, "A user cannot have more than two access keys"))
 		}
 		id = fmt.Sprintf("AK%d", s.Posts)
-		s.Keys, s.Created[id] = append(s.Keys, id), at
+		s.Keys, s.Created[id] = append(s.Keys, id), c.now()
 		return nil
 	})
 	if err != nil {
@@ -128,7 +137,8 @@ func (c *cluster) ServerTime(context.Context) (time.Time, error) {
 	if err := c.at("time"); err != nil {
 		return time.Time{}, err
 	}
-	return at.Add(-3 * time.Second), nil
+	err := c.change(func(s *clusterState) error { s.Times++; return nil })
+	return c.now().Add(-3 * time.Second), err
 }
 
 // shop is a store with a hook around every call.
@@ -186,6 +196,16 @@ type world struct {
 	waiting  func(string)
 	machine  string
 	wait     time.Duration
+	prove    func(context.Context, accesskey.Credentials) error
+	notes    []string
+	slept    []time.Duration
+	patience int // so many sleeps end in time; 0 is no limit
+}
+
+// later moves all clocks.
+func (w *world) later(d time.Duration) {
+	w.now = w.now.Add(d)
+	w.vms.clock = w.vms.now().Add(d)
 }
 
 func newWorld(t *testing.T) *world {
@@ -215,6 +235,16 @@ func (w *world) service() *accesskey.Service {
 		VMS:     func(context.Context) (accesskey.VMSKeys, error) { return w.vms, nil },
 		Machine: func() (string, error) { return w.machine, nil },
 		Now:     func() time.Time { return w.now },
+		Prove:   w.prove, Grace: 24 * time.Hour,
+		Note: func(format string, args ...any) { w.notes = append(w.notes, fmt.Sprintf(format, args...)) },
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			w.slept = append(w.slept, d)
+			w.later(d)
+			if w.patience > 0 && len(w.slept) >= w.patience {
+				return context.DeadlineExceeded
+			}
+			return ctx.Err()
+		},
 	})
 }
 
@@ -254,7 +284,7 @@ func (w *world) invariants(t *testing.T, what string, foreign ...string) {
 		if g.SecretKey.Reveal() != secretOf(g.AccessKey) {
 			t.Errorf("%s: the stored secret of %s is wrong", what, g.AccessKey)
 		}
-		if !slices.Contains(state.Keys, g.AccessKey) {
+		if !slices.Contains(state.Keys, g.AccessKey) && !slices.Contains(foreign, g.AccessKey) {
 			t.Errorf("%s: %s is stored and dead", what, g.AccessKey)
 		}
 	}

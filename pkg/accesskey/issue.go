@@ -17,15 +17,28 @@ type issued struct {
 	before Keys
 }
 
+// job is what a key is issued for.
+type job struct {
+	intent    Intent
+	satisfied func(Item) bool // nil is never
+	// store puts the new key into the item.
+	store func(it Item, g Generation, e Entry) Item
+}
+
+// active is the job of a key that is handed out at once.
+func active(satisfied func(Item) bool) job {
+	return job{Issue, satisfied, func(it Item, g Generation, _ Entry) Item { return it.Activate(g) }}
+}
+
 // issue takes the six steps: claim the identity, read again, prove the store,
 // look at VMS and journal, ask once, store.
-func (s *Service) issue(ctx context.Context, satisfied func(Item) bool) (issued, error) {
+func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
 		return issued{}, err
 	}
 	claim, err := s.d.Coordinator.Begin(ctx, Request{
-		Intent: Issue, Satisfied: satisfied, Timeout: s.d.PostTimeout,
+		Intent: j.intent, Satisfied: j.satisfied, Timeout: s.d.PostTimeout,
 		Observe: func(ctx context.Context) (Observation, error) { return observe(ctx, vms) },
 	})
 	if err != nil {
@@ -42,7 +55,7 @@ func (s *Service) issue(ctx context.Context, satisfied func(Item) bool) (issued,
 	// The secret is told once: an interrupt now must not lose it.
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
-	it, err := s.d.Coordinator.Commit(keep, claim, func(it Item) Item { return it.Activate(g) })
+	it, err := s.d.Coordinator.Commit(keep, claim, func(it Item) Item { return j.store(it, g, claim.Entry) })
 	if err != nil {
 		return issued{}, s.takeBack(ctx, vms, claim, g.AccessKey, err)
 	}

@@ -13,7 +13,7 @@ type State string
 // The states.
 const (
 	Active   State = "active"   // may be handed out; the newest one is
-	Retiring State = "retiring" // still works, is handed out no more
+	Retiring State = "retiring" // works, but is handed out no more; or not yet, see [Item.Staged]
 	Pending  State = "pending"  // room for a key that is being issued
 )
 
@@ -37,7 +37,7 @@ type Generation struct {
 	DeleteAfter  time.Time // when it may be deleted
 	Disabled     bool      // switched off at VMS
 
-	Intent     string    // pending: id of the journal entry it belongs to
+	Intent     string    // pending or staged: id of the journal entry it belongs to
 	LeaseUntil time.Time // pending: when others may take over, in a store shared by machines
 }
 
@@ -112,11 +112,12 @@ func (it Item) Drop(accessKey string) Item {
 }
 
 // RecordRefresh notes that a key was handed out for so long. A shorter time
-// than before changes nothing.
+// than before changes nothing, nor does a time for a key that has retired: what
+// it was promised is reckoned with by then.
 func (it Item) RecordRefresh(accessKey string, refresh time.Duration) Item {
 	it.Keys = slices.Clone(it.Keys)
 	for i, g := range it.Keys {
-		if g.AccessKey == accessKey && g.State != Pending {
+		if g.AccessKey == accessKey && g.State == Active {
 			it.Keys[i].LongestRefresh = max(g.LongestRefresh, refresh)
 		}
 	}

@@ -82,6 +82,29 @@ func (o *OpenEntry) Close() error {
 // Leave gives the lock up and leaves the entry open, for whoever cleans up.
 func (o *OpenEntry) Leave() { _ = o.held.Release() }
 
+// Settle replaces an entry whose process is dead, and removes a closed one. One
+// that is gone already is no error. failure.Conflict if its process lives.
+func (j Journal) Settle(e Entry) error {
+	o := &OpenEntry{Entry: e, dir: j.Dir}
+	held, err := durable.TryLock(o.path(".lock"))
+	if err != nil {
+		return stateTrouble(err, "lock", o.path(".lock"))
+	}
+	if held == nil {
+		return failure.New(failure.Conflict, "journal entry %s belongs to a valetkey that runs", e.ID)
+	}
+	o.held = held
+	if _, err := os.Stat(o.path(".json")); errors.Is(err, fs.ErrNotExist) {
+		o.discard()
+		return nil
+	}
+	if e.Closed {
+		return o.Close()
+	}
+	defer o.Leave()
+	return o.write()
+}
+
 // discard removes the lock file as well. Whoever took hold of it in between
 // finds no entry beside it.
 func (o *OpenEntry) discard() {

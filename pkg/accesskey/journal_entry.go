@@ -2,6 +2,7 @@ package accesskey
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
@@ -86,6 +87,20 @@ func (e Entry) Window() (from, to time.Time, ok bool) {
 		return time.Time{}, time.Time{}, false
 	}
 	return e.ServerClock, e.ServerClock.Add(e.Deadline.Sub(e.Started)), true
+}
+
+// MayHaveMade reports whether the key may come from the entry's request: it was
+// not there before, and nothing says that it was created at another time. The
+// clock of VMS is told in whole seconds, so the last second counts whole.
+func (e Entry) MayHaveMade(k Remote) bool {
+	if slices.Contains(e.KeysBefore.List, k.AccessKey) {
+		return false
+	}
+	from, to, ok := e.Window()
+	if !ok || k.Created.IsZero() {
+		return true
+	}
+	return !k.Created.Before(from) && k.Created.Before(to.Add(time.Second))
 }
 
 type wireEntry struct {

@@ -157,8 +157,35 @@ func (l *Local) Commit(ctx context.Context, c *Claim, change func(Item) Item) (I
 	// The key is safe. An entry that cannot be removed does no harm: its key
 	// is found in the store.
 	_ = c.open.Close()
+	l.account(c.Item, it)
 	c.Release()
 	return it, nil
+}
+
+// account tells the entries that dead processes left which key was not theirs.
+// They may belong to another store on this machine, whose reaping does not see
+// the key in ours.
+func (l *Local) account(before, after Item) {
+	p, err := l.o.Places()
+	if err != nil {
+		return
+	}
+	j := Journal{p.JournalDir}
+	open, err := j.Entries()
+	if err != nil {
+		return
+	}
+	for _, e := range open {
+		if e.Alive || e.Identity != l.o.Identity || !e.KeysBefore.Known {
+			continue
+		}
+		for _, g := range after.Live() {
+			if _, old := before.Find(g.AccessKey); !old {
+				e.KeysBefore.List = append(e.KeysBefore.List, g.AccessKey)
+			}
+		}
+		_ = j.Settle(e)
+	}
 }
 
 // Abort implements Coordinator.
@@ -209,6 +236,15 @@ func (l *Local) Pending(context.Context) ([]Entry, error) {
 		}
 	}
 	return ours, nil
+}
+
+// Settle implements Coordinator.
+func (l *Local) Settle(_ context.Context, e Entry) error {
+	p, err := l.o.Places()
+	if err != nil {
+		return err
+	}
+	return Journal{p.JournalDir}.Settle(e)
 }
 
 // save writes the item and makes sure that the store gives back what it took.

@@ -68,6 +68,29 @@ type Deps struct {
 	PostTimeout time.Duration
 	// LostHint is the next step after a lost answer; empty has a default.
 	LostHint string
+
+	// Grace is how long a key works on after it was rotated; 0 is 24 h.
+	Grace time.Duration
+	// Prove tries credentials at the service that they are for. nil asks VMS
+	// whether it lists the key. failure.Config and failure.Usage end the tries;
+	// any other error may be a key that has not yet spread.
+	Prove func(context.Context, Credentials) error
+	// Note is told what was done beside what was asked for; may be nil.
+	Note func(format string, args ...any)
+	// Sleep waits; nil is a timer. Its error is the context's.
+	Sleep func(context.Context, time.Duration) error
+}
+
+// sleep waits on a timer.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // MinRefresh is the shortest soft expiry. Clients renew a quarter of an hour
@@ -85,7 +108,16 @@ func New(d Deps) *Service {
 		d.PostTimeout = 30 * time.Second
 	}
 	if d.LostHint == "" {
-		d.LostHint = "valetkey keys list shows it, and valetkey keys delete ACCESS_KEY removes it"
+		d.LostHint = "valetkey keys reap removes it"
+	}
+	if d.Grace <= 0 {
+		d.Grace = 24 * time.Hour
+	}
+	if d.Note == nil {
+		d.Note = func(string, ...any) {}
+	}
+	if d.Sleep == nil {
+		d.Sleep = sleep
 	}
 	return &Service{d}
 }
@@ -129,7 +161,10 @@ func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err err
 	if g, ok := it.Current(); ok {
 		return g, false, nil
 	}
-	done, err := s.issue(ctx, func(it Item) bool { _, ok := it.Current(); return ok })
+	if err := s.reapOrphans(ctx); err != nil {
+		return Generation{}, false, err
+	}
+	done, err := s.issue(ctx, active(func(it Item) bool { _, ok := it.Current(); return ok }))
 	if err != nil {
 		return Generation{}, false, err
 	}
@@ -148,7 +183,7 @@ type Created struct {
 // nothing. At the limit the error is failure.KeyLimit with the keys there are
 // in its details.
 func (s *Service) Create(ctx context.Context) (Created, error) {
-	done, err := s.issue(ctx, nil)
+	done, err := s.issue(ctx, active(nil))
 	if err != nil {
 		return Created{}, err
 	}

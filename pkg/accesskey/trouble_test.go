@@ -30,7 +30,7 @@ func TestLostAnswer(t *testing.T) {
 		w := newWorld(t)
 		w.vms.hook = once(c.call, 1, c.err)
 		_, err := w.service().EnsureKey(t.Context())
-		if !failure.Is(err, c.kind) || !strings.Contains(err.Error(), "whose secret nobody has") || !strings.Contains(failure.HintOf(err), "keys list") || !errors.Is(err, c.err) {
+		if !failure.Is(err, c.kind) || !strings.Contains(err.Error(), "whose secret nobody has") || !strings.Contains(failure.HintOf(err), "keys reap") || !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, %s", name, err, failure.HintOf(err))
 		}
 		if open := w.pending(t); len(open) != 1 || open[0].Alive {

@@ -1,0 +1,89 @@
+package accesskey
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// finding is what there is to say about one open entry whose process is dead.
+type finding struct {
+	entry Entry
+	// candidates are the keys that its request may have made.
+	candidates []Remote
+	// proven: there is one candidate, and VMS tells that it was created while
+	// the request was under way.
+	proven bool
+	// over: whatever the request did has happened.
+	over bool
+}
+
+// examine judges the open entries of this machine's dead processes. The keys at
+// VMS must have been listed before the entries and the item were read: a key
+// that somebody has just issued is then in the item, or in a live entry's span.
+// Entries whose process lives and entries of other machines are left alone; what
+// they may have made is proven to be nobody else's.
+func examine(machine string, it Item, list []Remote, entries []Entry, now time.Time) []finding {
+	var found []finding
+	for _, e := range entries {
+		if e.Alive || e.Closed || e.Machine != machine || e.Identity != it.Identity {
+			continue
+		}
+		f := finding{entry: e, over: now.After(e.Deadline)}
+		if _, to, ok := e.Window(); ok {
+			f.over = now.After(to.Add(time.Second))
+		}
+		f.over = f.over || e.AccessKey != ""
+		for _, k := range list {
+			if _, stored := it.Find(k.AccessKey); !stored && mayHaveMade(e, k) {
+				f.candidates = append(f.candidates, k)
+			}
+		}
+		f.proven = len(f.candidates) == 1 && proves(e, f.candidates[0]) &&
+			!slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, f.candidates[0]) }) &&
+			!it.issuing(e.ID, now)
+		found = append(found, f)
+	}
+	return found
+}
+
+// mayHaveMade is the entry's view, which a key that is known to be left over settles.
+func mayHaveMade(e Entry, k Remote) bool {
+	if e.AccessKey != "" {
+		return e.AccessKey == k.AccessKey
+	}
+	return e.MayHaveMade(k)
+}
+
+// proves reports whether the only key that an entry may have made is its own.
+func proves(e Entry, k Remote) bool {
+	if e.AccessKey != "" {
+		return true // VMS said so when it issued the key
+	}
+	_, _, window := e.Window()
+	return e.KeysBefore.Known && window && !k.Created.IsZero()
+}
+
+// issuing reports whether another machine holds a lease on room in the item. A
+// store of one machine knows no leases; there the lock excludes that.
+func (it Item) issuing(intent string, now time.Time) bool {
+	return slices.ContainsFunc(it.Keys, func(g Generation) bool {
+		return g.State == Pending && g.Intent != intent && now.Before(g.LeaseUntil)
+	})
+}
+
+// reason says in a few words what a key is suspected or convicted of.
+func (f finding) reason(k Remote) string {
+	started := f.entry.Started.UTC().Format(time.RFC3339)
+	switch {
+	case f.entry.AccessKey == k.AccessKey:
+		return "issued at " + started + ", could not be stored, and its secret is lost"
+	case f.proven:
+		return "made by the request of " + started + ", whose answer was lost"
+	case k.Created.IsZero():
+		return "may be the key of the request of " + started + ", whose answer was lost; VMS does not say when it was created"
+	case len(f.candidates) > 1:
+		return fmt.Sprintf("one of %d keys that the request of %s, whose answer was lost, may have made", len(f.candidates), started)
+	}
+	return "may be the key of the request of " + started + ", whose answer was lost; nothing proves it"
+}

@@ -1,0 +1,306 @@
+package accesskey
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// Switch is a [VMSKeys] that can disable keys, as administrators may.
+type Switch interface {
+	SetKeyEnabled(ctx context.Context, id string, enabled bool) error
+}
+
+// ReapOptions say what [Service.Reap] may do.
+type ReapOptions struct {
+	DryRun bool // look, and change nothing
+	// OlderThan leaves retired keys alone that are younger than this; it does
+	// not shorten anybody's grace. 0 leaves none alone.
+	OlderThan time.Duration
+	// AccessKeys are candidates that a person names as left over.
+	AccessKeys []string
+	// Confirm is asked before anything is deleted, with what would be done; nil
+	// agrees. Its error ends the reaping.
+	Confirm func([]Reaped) error
+}
+
+// Action is what became of a key.
+type Action string
+
+// The actions.
+const (
+	ActionDeleted  Action = "deleted"
+	ActionDisabled Action = "disabled"
+	ActionKept     Action = "kept"
+)
+
+// Reaped is what reaping did with one key, and why. Its JSON form is frozen.
+type Reaped struct {
+	AccessKey string `json:"access_key"`
+	Action    Action `json:"action"`
+	Reason    string `json:"reason"`
+}
+
+// Reap finishes what a grace period or a crash left behind: it deletes retired
+// keys whose grace is over, and keys that requests of this machine's dead
+// processes made, if that is proven. Keys that are merely suspected are kept and
+// named, and the error is failure.Finding beside the list. Foreign keys, and
+// what belongs to a process that lives or to another machine, are not touched.
+// A key list that is not understood is failure.Network: it proves nothing.
+func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
+	vms, err := s.d.VMS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := wanted{retired: true, orphans: true, olderThan: o.OlderThan, named: o.AccessKeys, needList: true}
+	if o.DryRun || o.Confirm != nil {
+		p, err := s.survey(ctx, vms, w, false)
+		if err != nil || o.DryRun {
+			return p.report(), errorOr(err, p.unproven())
+		}
+		if p.changes() {
+			if err := o.Confirm(p.report()); err != nil {
+				return nil, err
+			}
+		}
+		w.only = p.deleted()
+	}
+	p, err := s.survey(ctx, vms, w, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.carryOut(ctx, vms, &p); err != nil {
+		return p.report(), err
+	}
+	return p.report(), p.unproven()
+}
+
+func errorOr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// reapOrphans deletes proven orphans before a key is issued, so that a crash
+// does not cost one of the two places. Issuing goes on without it.
+func (s *Service) reapOrphans(ctx context.Context) error {
+	if open, err := s.d.Coordinator.Pending(ctx); err != nil || len(open) == 0 {
+		return nil //nolint:nilerr // the journal is written, and its trouble told, before a key is issued
+	}
+	vms, err := s.d.VMS(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := s.survey(ctx, vms, wanted{orphans: true, unlessCurrent: true}, true)
+	if err == nil {
+		err = s.carryOut(ctx, vms, &p)
+	}
+	s.tell(p)
+	if ended := ctx.Err(); ended != nil {
+		return failure.Annotate(ended, "look for what a crash left behind")
+	}
+	if failure.Is(err, failure.Auth) || failure.Is(err, failure.Store) {
+		return err
+	}
+	return nil // a network that fails here fails at the request, too
+}
+
+// tell says what was done unasked.
+func (s *Service) tell(p plan) {
+	for _, st := range p.steps {
+		if st.done && st.Action != ActionKept {
+			s.d.Note("%s %s: %s", st.Action, st.AccessKey, st.Reason)
+		}
+	}
+}
+
+// wanted is what a survey looks for.
+type wanted struct {
+	retired, orphans bool
+	olderThan        time.Duration
+	named            []string // candidates to delete
+	condemn          []string // keys to delete whatever they are
+	condemnRetired   bool     // and every one that has retired
+	only             []string // if not nil, no other key is deleted
+	unlessCurrent    bool     // look for nothing if a key is at hand
+	unlessRotated    *string  // condemn nothing unless this key is still current
+	needList         bool     // fail without a list of the keys at VMS
+}
+
+// step is what is to be done with one key.
+type step struct {
+	Reaped
+	stored bool // drop it from the store once it is gone
+	gone   bool // VMS does not have it
+	done   bool
+}
+
+// plan is what a survey found.
+type plan struct {
+	steps   []step
+	settled []Entry // entries to replace once their keys are gone
+	suspect []string
+}
+
+func (p plan) report() []Reaped {
+	list := make([]Reaped, 0, len(p.steps))
+	for _, st := range p.steps {
+		list = append(list, st.Reaped)
+	}
+	return list
+}
+
+// deleted are the keys that are to be deleted; never nil.
+func (p plan) deleted() []string {
+	list := []string{}
+	for _, st := range p.steps {
+		if st.Action == ActionDeleted {
+			list = append(list, st.AccessKey)
+		}
+	}
+	return list
+}
+
+func (p plan) changes() bool {
+	return slices.ContainsFunc(p.steps, func(st step) bool { return st.Action != ActionKept })
+}
+
+// unproven is the error of candidates that were kept.
+func (p plan) unproven() error {
+	if len(p.suspect) == 0 {
+		return nil
+	}
+	return failure.New(failure.Finding, "nothing proves whether %s is left over from a lost answer", strings.Join(p.suspect, " or ")).
+		WithHint("if nobody uses it, valetkey keys reap --access-key %s deletes it", p.suspect[0]).
+		WithDetail("candidates", p.suspect)
+}
+
+func (p *plan) add(st step) {
+	if !slices.ContainsFunc(p.steps, func(other step) bool { return other.AccessKey == st.AccessKey }) {
+		p.steps = append(p.steps, st)
+	}
+}
+
+// survey looks at VMS, the journal and the item, in this order, while nobody
+// else changes the item. With mark it writes into the item what is going to be
+// deleted, so that no undo brings a key back that is about to go.
+func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) (plan, error) {
+	early, late := s.clocks(ctx, vms)
+	var p plan
+	_, err := s.d.Coordinator.Update(ctx, func(it Item) (Item, error) {
+		p = plan{}
+		if _, ok := it.Current(); ok && w.unlessCurrent {
+			return it, nil
+		}
+		v := view{it: it, now: early, late: late}
+		_, v.canSwitch = vms.(Switch)
+		short, cancel := context.WithTimeout(ctx, observing) // a lock is held
+		defer cancel()
+		list, err := vms.Keys(short)
+		switch {
+		case err == nil:
+			v.list, v.known = list, true
+		case w.needList, ctx.Err() != nil, failure.Is(err, failure.Auth):
+			return it, err
+		}
+		if w.orphans && v.known {
+			if v.entries, err = s.d.Coordinator.Pending(ctx); err != nil {
+				return it, err
+			}
+		}
+		planned, after, err := v.plan(s.machine(), w)
+		p = planned
+		if err != nil || !mark {
+			return it, err
+		}
+		return after, nil
+	})
+	return p, err
+}
+
+// clocks returns the time by the earlier and by the later of the local clock and
+// the one of VMS. What is deleted is reckoned by the earlier, what is promised by
+// the later, so that a clock that is wrong or was moved costs nobody a key.
+func (s *Service) clocks(ctx context.Context, vms VMSKeys) (early, late time.Time) {
+	early = s.d.Now()
+	late = early
+	ctx, cancel := context.WithTimeout(ctx, observing)
+	defer cancel()
+	if t, err := vms.ServerTime(ctx); err == nil {
+		if t.Before(early) {
+			early = t
+		} else {
+			late = t
+		}
+	}
+	return early, late
+}
+
+// carryOut does what a survey planned. A key that VMS does not have is deleted.
+func (s *Service) carryOut(ctx context.Context, vms VMSKeys, p *plan) error {
+	for i := range p.steps {
+		if err := s.take(ctx, vms, &p.steps[i]); err != nil {
+			return err
+		}
+	}
+	for _, e := range p.settled {
+		if err := s.d.Coordinator.Settle(ctx, e); err != nil && !failure.Is(err, failure.Conflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) take(ctx context.Context, vms VMSKeys, st *step) error {
+	id := st.AccessKey
+	switch st.Action {
+	case ActionDeleted:
+		if !st.gone {
+			if err := vms.DeleteKey(ctx, id); err != nil && !failure.Is(err, failure.NotFound) {
+				return failure.Annotate(err, "delete access key %s", id)
+			}
+		}
+		st.done = true
+		if !st.stored {
+			return nil
+		}
+		_, err := s.d.Coordinator.Update(ctx, func(it Item) (Item, error) { return it.Drop(id), nil })
+		return failureOf(err, "access key %s is deleted at VMS, but could not be removed from the store", id)
+	case ActionDisabled:
+		return s.disable(ctx, vms, st)
+	}
+	return nil
+}
+
+// disable switches a key off that nobody should use any more. Where the role does
+// not allow it the key is kept until it is deleted.
+func (s *Service) disable(ctx context.Context, vms VMSKeys, st *step) error {
+	sw, ok := vms.(Switch)
+	if !ok {
+		st.Action = ActionKept
+		return nil
+	}
+	err := sw.SetKeyEnabled(ctx, st.AccessKey, false)
+	switch {
+	case failure.Is(err, failure.Forbidden), failure.Is(err, failure.NotFound):
+		st.Action = ActionKept
+		return nil
+	case err != nil:
+		return failure.Annotate(err, "disable access key %s", st.AccessKey)
+	}
+	st.done = true
+	_, err = s.d.Coordinator.Update(ctx, func(it Item) (Item, error) { return it.MarkEnabled(st.AccessKey, false), nil })
+	return err
+}
+
+// failureOf annotates an error, and leaves none alone.
+func failureOf(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return failure.Annotate(err, format, args...)
+}

@@ -1,0 +1,160 @@
+package accesskey
+
+import (
+	"slices"
+	"time"
+
+	"github.com/valetkey/valetkey/pkg/failure"
+)
+
+// view is what a plan is made from.
+type view struct {
+	it        Item
+	list      []Remote
+	known     bool // the list is
+	entries   []Entry
+	canSwitch bool
+	now, late time.Time
+}
+
+// plan decides what becomes of each key, and returns the item in which what is
+// going to be deleted is condemned. It does no I/O.
+func (v view) plan(machine string, w wanted) (plan, Item, error) {
+	var p plan
+	findings := v.examine(machine, w)
+	for _, id := range w.named {
+		if err := v.admissible(id, findings); err != nil {
+			return plan{}, v.it, err
+		}
+	}
+	after := v.it
+	doom := func(st step) {
+		if st.Action == ActionDeleted && w.only != nil && !slices.Contains(w.only, st.AccessKey) {
+			st.Action, st.Reason = ActionKept, "changed while it was asked for"
+		}
+		if _, st.stored = v.it.Find(st.AccessKey); st.stored && st.Action == ActionDeleted {
+			after = after.Condemn(st.AccessKey, v.late)
+		}
+		p.add(st)
+	}
+	if w.unlessRotated == nil || *w.unlessRotated == v.it.currentKey() {
+		for _, id := range v.condemned(w) {
+			doom(step{Reaped: Reaped{id, ActionDeleted, "given up"}})
+		}
+	}
+	if w.retired {
+		for _, g := range v.it.Live() {
+			if st, ok := v.retired(g, w); ok {
+				doom(st)
+			}
+		}
+	}
+	for _, f := range findings {
+		v.judge(f, w, &p, doom)
+	}
+	return p, after, nil
+}
+
+func (v view) examine(machine string, w wanted) []finding {
+	if !w.orphans || !v.known {
+		return nil
+	}
+	return examine(machine, v.it, v.list, v.entries, v.now)
+}
+
+// admissible refuses to delete by reaping what no lost answer explains.
+func (v view) admissible(id string, findings []finding) error {
+	if !slices.ContainsFunc(v.list, func(k Remote) bool { return k.AccessKey == id }) {
+		return failure.New(failure.NotFound, "%s has no access key %s", v.it.Identity, id).
+			WithHint("valetkey keys list shows the keys there are")
+	}
+	for _, f := range findings {
+		if slices.ContainsFunc(f.candidates, func(k Remote) bool { return k.AccessKey == id }) {
+			return nil
+		}
+	}
+	return failure.New(failure.Usage, "access key %s is not left over from a lost answer of this machine", id).
+		WithHint("valetkey keys delete %s deletes any key", id)
+}
+
+// condemned are the keys that a rotation gives up to make room.
+func (v view) condemned(w wanted) []string {
+	list := slices.Clone(w.condemn)
+	for _, g := range v.it.Live() {
+		if w.condemnRetired && g.retired() {
+			list = append(list, g.AccessKey)
+		}
+	}
+	return list
+}
+
+// retired says what becomes of a key that is handed out no more.
+func (v view) retired(g Generation, w wanted) (step, bool) {
+	st := step{Reaped: Reaped{AccessKey: g.AccessKey, Action: ActionKept}}
+	age := v.now.Sub(g.Created)
+	if g.Created.IsZero() {
+		age = v.now.Sub(g.Retired)
+	}
+	switch {
+	case g.State != Retiring:
+		return step{}, false
+	case !g.retired():
+		st.Reason = "stored by a rotation that has not ended; valetkey keys rotate goes on with it"
+	case v.known && !slices.ContainsFunc(v.list, func(k Remote) bool { return k.AccessKey == g.AccessKey }):
+		st.Action, st.gone, st.Reason = ActionDeleted, true, "VMS does not know it any more"
+	case g.condemned():
+		st.Action, st.Reason = ActionDeleted, "given up"
+	case age < w.olderThan:
+		st.Reason = "younger than asked for"
+	case g.due(v.now):
+		st.Action, st.Reason = ActionDeleted, "retired at "+stamp(g.Retired)+", and its grace is over"
+	case v.canSwitch && !g.Disabled && !v.now.Before(g.RefreshUntil):
+		st.Action, st.Reason = ActionDisabled, "retired at "+stamp(g.Retired)+"; it is deleted after "+stamp(g.DeleteAfter)
+	default:
+		st.Reason = "retired at " + stamp(g.Retired) + "; it works until " + stamp(g.DeleteAfter)
+	}
+	return st, true
+}
+
+// judge plans for one open entry. What was doubtful once is never proven later,
+// though other candidates go: the doubt is written into the entry.
+func (v view) judge(f finding, w wanted, p *plan, doom func(step)) {
+	closed := f.entry
+	closed.Closed = true
+	if len(f.candidates) == 0 {
+		if f.over {
+			p.settled = append(p.settled, closed)
+		}
+		return
+	}
+	settled := false
+	for _, k := range f.candidates {
+		st := step{Reaped: Reaped{k.AccessKey, ActionDeleted, f.reason(k)}}
+		switch {
+		case f.proven:
+		case slices.Contains(w.named, k.AccessKey):
+			st.Reason = "named as left over"
+		default:
+			st.Action = ActionKept
+		}
+		doom(st)
+		i := slices.IndexFunc(p.steps, func(other step) bool { return other.AccessKey == k.AccessKey })
+		settled = settled || p.steps[i].Action == ActionDeleted
+	}
+	switch {
+	case settled:
+		p.settled = append(p.settled, closed)
+		return
+	case len(f.candidates) > 1 && f.entry.KeysBefore.Known:
+		doubtful := f.entry
+		doubtful.KeysBefore = Keys{}
+		p.settled = append(p.settled, doubtful)
+	}
+	for _, k := range f.candidates {
+		if !slices.Contains(p.suspect, k.AccessKey) {
+			p.suspect = append(p.suspect, k.AccessKey)
+		}
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
