@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/typo"
 )
 
 // Options change what Render takes.
@@ -94,38 +95,13 @@ func (p Parameter) take(given []string, all string, o Options) (list, warnings [
 func unknownTemplate(name string) error {
 	err := failure.New(failure.NotFound, "there is no policy template %q", shorten(name))
 	var known []string
-	best, least := "", 4
 	for _, t := range templates {
 		known = append(known, t.Name)
-		if d := distance(strings.ToLower(shorten(name)), t.Name); d < least {
-			best, least = t.Name, d
-		}
 	}
-	if best != "" {
-		return err.WithHint("did you mean %s?", best)
+	if near := typo.Nearest(name, known); near != "" {
+		return err.WithHint("did you mean %s?", near)
 	}
 	return err.WithHint("there are %s", strings.Join(known, ", "))
-}
-
-// distance counts the letters to put in, take out or replace to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			replace := diagonal
-			if a[i-1] != b[j-1] {
-				replace++
-			}
-			diagonal = row[j]
-			row[j] = min(replace, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // shorten keeps a message readable.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/typo"
 )
 
 // The kinds of faults.
@@ -87,7 +88,7 @@ func parseFaults(specs []string) (*faults, error) {
 
 func unknown(spec, what, name string, known []string) error {
 	err := failure.New(failure.Usage, "--fault %q: there is no %s %q", spec, what, name)
-	if near := nearest(name, known); near != "" {
+	if near := typo.Nearest(name, known); near != "" {
 		return err.WithHint("did you mean %s?", near)
 	}
 	return err.WithHint("valetkey dev --list-faults shows all routes and kinds")
@@ -203,37 +204,6 @@ func (s *swallow) sendHalf(w http.ResponseWriter) {
 	w.WriteHeader(s.status)
 	_, _ = w.Write(s.kept.Bytes()[:min(s.kept.Len(), s.total/2)])
 	_ = http.NewResponseController(w).Flush()
-}
-
-// nearest returns the known name that differs least from name, if it is near.
-func nearest(name string, known []string) string {
-	best, least := "", len(name)/2+1
-	for _, k := range known {
-		if d := distance(name, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many single-character changes lead from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // dialects of the three servers.

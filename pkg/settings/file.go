@@ -14,6 +14,7 @@ import (
 	"github.com/valetkey/valetkey/pkg/durable"
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
+	"github.com/valetkey/valetkey/pkg/typo"
 )
 
 // maxFile bounds the config file.
@@ -57,7 +58,7 @@ func (s *Settings) noProfile(name string, e entry) error {
 	// Config even for --profile: the flag is well formed, the file lacks something.
 	err := failure.New(failure.Config, "profile %s (%s) is not in %s", quote(name), e.source, s.file.shown())
 	have := slices.Sorted(maps.Keys(s.file.profiles))
-	if near := nearest(name, have); near != "" {
+	if near := typo.Nearest(name, have); near != "" {
 		return err.WithHint("did you mean %s? profiles: %s", near, strings.Join(have, ", "))
 	}
 	if len(have) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
+	"github.com/valetkey/valetkey/pkg/typo"
 )
 
 // document is a checked config file.
@@ -172,7 +173,7 @@ func (p *parser) root(n *yaml.Node) error {
 			return p.each(value, "profiles", p.profile)
 		}
 		err := p.fail(keyNode, "unknown key %s", quote(key))
-		if keys, _ := below(""); nearest(key, keys) == key {
+		if keys, _ := below(""); typo.Nearest(key, keys) == key {
 			return err.WithHint("settings stand below profiles: NAME:")
 		}
 		return suggest(err, key, []string{"default_profile", "profiles"})
@@ -214,8 +215,8 @@ func (p *parser) unknown(key, name, prefix string, n *yaml.Node) error {
 		return err.WithHint("write it as nested keys: one level for each dot")
 	}
 	keys, _ := below(prefix)
-	if near := nearest(key, keys); near == "" {
-		if full := nearest(name, names(func(r Row) bool { return !r.Outside })); full != "" {
+	if near := typo.Nearest(key, keys); near == "" {
+		if full := typo.Nearest(name, names(func(r Row) bool { return !r.Outside })); full != "" {
 			return err.WithHint("did you mean %s?", full)
 		}
 	}
@@ -223,7 +224,7 @@ func (p *parser) unknown(key, name, prefix string, n *yaml.Node) error {
 }
 
 func suggest(err *failure.Error, key string, known []string) error {
-	if near := nearest(key, known); near != "" {
+	if near := typo.Nearest(key, known); near != "" {
 		return err.WithHint("did you mean %s?", near)
 	}
 	return err.WithHint("known here: %s", strings.Join(known, ", "))

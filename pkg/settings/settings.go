@@ -12,6 +12,7 @@ import (
 
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
+	"github.com/valetkey/valetkey/pkg/typo"
 )
 
 // Input is all that settings are made from.
@@ -188,7 +189,7 @@ func unknown(name string) error {
 			WithHint("write a space between name and value; a secret is typed or passed with --stdin")
 	}
 	err := failure.New(failure.Usage, "unknown setting %s", quote(name))
-	if near := nearest(name, names(func(Row) bool { return true })); near != "" {
+	if near := typo.Nearest(name, names(func(Row) bool { return true })); near != "" {
 		return err.WithHint("did you mean %s?", near)
 	}
 	return err.WithHint("valetkey config list shows all settings")

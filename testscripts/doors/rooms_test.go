@@ -51,13 +51,14 @@ var rooms = []room{
 	{dir: "pkg/durable", why: "atomic files and locks", ours: []string{"failure"}, clock: reads, may: []string{"time.Sleep"}},
 	{dir: "pkg/wire", why: "the transport that clients share", ours: []string{"failure", "secret"}, clock: reads},
 
-	{dir: "pkg/policy", why: "pure: parse, print, lint, simulate, diff", ours: []string{"failure"}, never: pure},
+	{dir: "pkg/policy", why: "pure: parse, print, lint, simulate, diff", ours: []string{"failure", "typo"}, never: pure},
 	{dir: "pkg/presign", why: "pure: signatures of URLs and POST policies", ours: []string{"failure", "secret"}, never: pure},
 
 	{dir: "pkg/accesskey", why: "use-cases over keys", ours: []string{"failure", "secret", "durable"}, never: useCases, clock: waits},
 	{dir: "pkg/jobsecrets", why: "use-cases over secrets", ours: []string{"failure", "secret"}, never: useCases, clock: waits},
 	{dir: "pkg/lease", why: "use-cases over leases", ours: []string{"failure", "secret"}, never: useCases, clock: waits, planned: true},
 	{dir: "pkg/logintoken", why: "the stored form of a login", ours: []string{"failure", "secret"}, never: pure},
+	{dir: "pkg/typo", why: "finds what a mistyped word was meant to be", ours: nil, never: pure},
 	{dir: "pkg/childenv", why: "composes the environment of a child from values", ours: []string{"failure", "secret"}, never: useCases},
 	{dir: "pkg/awsconfig", why: "edits the text of an AWS config file", ours: []string{"failure"}, never: useCases},
 
@@ -68,14 +69,14 @@ var rooms = []room{
 	{dir: "pkg/keystore", why: "the stores for keys", ours: []string{"failure", "secret", "durable"}, clock: reads},
 
 	{dir: "pkg/doctor", why: "a registry of checks, each with its deadline", ours: []string{"failure"}, never: useCases},
-	{dir: "pkg/settings", why: "the one table of settings, and of the clock that the sandbox moves", ours: []string{"failure", "secret", "durable"}, clock: reads},
+	{dir: "pkg/settings", why: "the one table of settings, and of the clock that the sandbox moves", ours: []string{"failure", "secret", "durable", "typo"}, clock: reads},
 	{dir: "pkg/terminal", why: "streams and prompts", ours: []string{"failure", "secret"}, clock: reads},
 	{dir: "pkg/render", why: "answers as table, json, yaml", ours: []string{"failure", "secret", "terminal"}},
 	{dir: "pkg/cli", why: "the command tree and the wiring", ours: []string{"*"}, may: []string{"os/signal."}, clock: reads},
 
 	{
 		dir: "pkg/sandbox/...", why: "the servers judge by their own code",
-		ours: []string{"failure", "secret", "durable", "awsconfig", "childenv", "sandbox/..."}, clock: reads,
+		ours: []string{"failure", "secret", "durable", "awsconfig", "childenv", "typo", "sandbox/..."}, clock: reads,
 		never: map[string]string{
 			module + "/pkg/presign": "the sandbox judges signatures by its own code",
 			module + "/pkg/policy":  "the sandbox judges policies by its own code",

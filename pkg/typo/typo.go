@@ -1,14 +1,15 @@
-package settings
+// Package typo finds what a mistyped word was most likely meant to be.
+package typo
 
 import "strings"
 
-// nearest returns the candidate that word was most likely meant to be, or "".
-func nearest(word string, candidates []string) string {
+// Nearest returns the candidate that word most likely stands for, or "" if none
+// is near. Case does not count; the last part of a dotted name alone is near.
+func Nearest(word string, candidates []string) string {
 	word = strings.ToLower(word)
 	best, least := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
 		d := distance(word, strings.ToLower(c))
-		// address for vms.address: the last part alone is a likely slip.
 		if strings.HasSuffix(c, "."+word) {
 			d = 1
 		}
