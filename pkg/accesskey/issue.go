@@ -64,7 +64,7 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 
 // observing bounds the look at VMS, which must not use up the time of the
 // request itself.
-const observing = 10 * time.Second
+const observing = 4 * time.Second
 
 // observe lists the user's keys and reads the clock of VMS. Issuing goes on
 // without either: a cluster may answer in a shape that nobody has written

@@ -41,7 +41,9 @@ type app struct {
 
 	vmsFlags  vmsFlags
 	keysAtVMS accesskey.VMSKeys // connected once
-	tokens    keystore.Store    // opened once
+	proveKey  func(context.Context, accesskey.Credentials) error
+	unasked   []string       // what was done beside the answer, to be told after it
+	tokens    keystore.Store // opened once
 
 	waiting *budget
 	told    int  // warnings of the settings that were shown
@@ -98,6 +100,9 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		return err
 	}
 	if err := a.checkFormat(cmd); err != nil {
+		return err
+	}
+	if err := render.CheckJQ(a.jq); err != nil {
 		return err
 	}
 	return a.openDebug(cmd)
@@ -169,7 +174,7 @@ func (a *app) report(err error) int {
 	for i := len(a.done) - 1; i >= 0; i-- {
 		a.done[i]()
 	}
-	if !a.silent {
+	if !a.silent || err == nil {
 		a.tellWarnings()
 	}
 	if err == nil || isExit(err) {

@@ -23,7 +23,9 @@ type budget struct {
 // newBudget starts the deadline. The cancel function releases its resources.
 func newBudget(parent context.Context, limit time.Duration) (*budget, context.CancelFunc) {
 	b := &budget{parent: parent, done: make(chan struct{}), left: limit, since: time.Now()}
+	b.mu.Lock() // a short limit may pass before the timer is noted
 	b.timer = time.AfterFunc(limit, func() { b.end(context.DeadlineExceeded) })
+	b.mu.Unlock()
 	stop := context.AfterFunc(parent, func() { b.end(parent.Err()) })
 	return b, func() {
 		stop()

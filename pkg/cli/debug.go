@@ -25,7 +25,6 @@ type debugLog struct {
 // VALETKEY_DEBUG_FILE. Commands whose standard error other programs repeat in
 // their own errors write to the file alone.
 func (a *app) openDebug(cmd *cobra.Command) error {
-	a.silent = cmd.Annotations[silentAnnotation] != ""
 	if !a.global.Debug.Bool() {
 		return nil
 	}

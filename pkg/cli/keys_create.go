@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/valetkey/valetkey/pkg/accesskey"
+	"github.com/valetkey/valetkey/pkg/render"
 )
 
 func (a *app) keysCreate() *cobra.Command {
@@ -82,8 +84,11 @@ func (a *app) dryKeysCreate(k keysOf, ifMissing bool) error {
 	if err != nil {
 		return err
 	}
-	a.term.Note("would issue an access key for %s, who holds %d; nothing was issued", k.identity, len(keys))
-	return nil
+	answer := struct {
+		DryRun bool            `json:"dry_run"`
+		Keys   []accesskey.Key `json:"keys"`
+	}{true, keys}
+	return a.print(render.Text(answer, fmt.Sprintf("would issue an access key for %s, who holds %d; nothing was issued", k.identity, len(keys))))
 }
 
 func names(keys []accesskey.Key) string {

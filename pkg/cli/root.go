@@ -43,11 +43,15 @@ func Main(ctx context.Context, p Process) (code int) {
 	}()
 	root := a.command()
 	root.SetArgs(p.Args)
+	if cmd, _, err := root.Find(p.Args); err == nil {
+		a.silent = cmd.Annotations[silentAnnotation] != ""
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		err = a.helpErr // of --help, which no command runs
 	}
-	if err != nil && ctx.Err() != nil && !isExit(err) {
+	// An interruption needs no words, unless there is something to do about it.
+	if err != nil && ctx.Err() != nil && !isExit(err) && (!failure.Is(err, failure.Cancelled) || failure.HintOf(err) == "") {
 		err = failure.New(failure.Cancelled, "interrupted")
 	}
 	return a.report(err)

@@ -65,7 +65,9 @@ func (a *app) vmsConfig() (vms.Config, settings.VMS, error) {
 	if s.Address.IsEmpty() {
 		return vms.Config{}, s, noVMSAddress()
 	}
-	a.tellWarnings()
+	if !a.silent {
+		a.tellWarnings()
+	}
 	options := a.transport("vms", s.Address, s.TLS)
 	client, err := wire.NewHTTP(options)
 	if err != nil {

@@ -20,10 +20,21 @@ const app = "valetkey"
 func (s *Settings) ConfigPath() (Value, error) { return s.Lookup("config") }
 
 // StateDir returns the directory of locks, journal and index. It need not exist.
-func (s *Settings) StateDir() (Value, error) { return s.Lookup("state.dir") }
+func (s *Settings) StateDir() (Value, error) { return s.directory("state.dir") }
 
 // StoreDir returns the directory of the store file. It need not exist.
-func (s *Settings) StoreDir() (Value, error) { return s.Lookup("store.dir") }
+func (s *Settings) StoreDir() (Value, error) { return s.directory("store.dir") }
+
+// directory refuses a relative path: what is kept there would be found from one
+// working directory only.
+func (s *Settings) directory(name string) (Value, error) {
+	v, err := s.Lookup(name)
+	if err == nil && !s.isAbsolute(v.Text()) {
+		return v, failure.New(failure.Config, "%s (%s) is not an absolute path", name, v.Source).
+			WithHint("a relative one would mean another place in every working directory")
+	}
+	return v, err
+}
 
 // configPath is the place of the config file when VALETKEY_CONFIG is not set.
 // It is empty when there is no home: then there is no file.
@@ -81,11 +92,15 @@ func (s *Settings) noHome(format string, args ...any) *failure.Error {
 // set, as the XDG rules want it.
 func (s *Settings) absolute(variable string) string {
 	path := s.getenv(variable)
-	windows := s.goos == "windows" && len(path) > 2 && path[1] == ':'
-	if !filepath.IsAbs(path) && !windows {
+	if !s.isAbsolute(path) {
 		return ""
 	}
 	return path
+}
+
+func (s *Settings) isAbsolute(path string) bool {
+	windows := s.goos == "windows" && len(path) > 2 && path[1] == ':'
+	return filepath.IsAbs(path) || windows
 }
 
 // filePath completes a path that stands in the config file: ~/ is the home,
