@@ -39,12 +39,34 @@ func examine(machine string, it Item, list []Remote, entries []Entry, now time.T
 				f.candidates = append(f.candidates, k)
 			}
 		}
-		f.proven = len(f.candidates) == 1 && proves(e, f.candidates[0]) &&
-			!slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, f.candidates[0]) }) &&
-			!it.issuing(e.ID, now)
 		found = append(found, f)
 	}
+	convict(found, func(f finding, k Remote) bool {
+		return proves(f.entry, k) && !it.issuing(f.entry.ID, now) &&
+			!slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, k) })
+	})
 	return found
+}
+
+// convict marks what is proven. A request makes one key at most, so a key that
+// one entry proves to be its own is no candidate of another that has more: two
+// answers lost one after the other are told apart.
+func convict(found []finding, proves func(finding, Remote) bool) {
+	for again := true; again; {
+		again = false
+		for i := range found {
+			f := &found[i]
+			if f.proven || len(f.candidates) != 1 || !proves(*f, f.candidates[0]) {
+				continue
+			}
+			f.proven, again = true, true
+			for j := range found {
+				if len(found[j].candidates) > 1 {
+					found[j].candidates = slices.DeleteFunc(found[j].candidates, func(k Remote) bool { return k.AccessKey == f.candidates[0].AccessKey })
+				}
+			}
+		}
+	}
 }
 
 // mayHaveMade is the entry's view, which a key that is known to be left over settles.

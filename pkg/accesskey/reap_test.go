@@ -243,6 +243,20 @@ func TestDoubtStays(t *testing.T) {
 	w.atVMS(t, "AK2")
 }
 
+// Several answers are lost one after the other, within one window.
+func TestReapSeveralOrphans(t *testing.T) {
+	w := lost(t)
+	w.vms.hook = once("after post", 1, errLost)
+	w.later(time.Second)
+	if _, err := w.act(t.Context(), "create"); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+	list, err := w.service().Reap(t.Context(), accesskey.ReapOptions{})
+	if err != nil || actions(list) != "deleted AK1, deleted AK2" || len(w.pending(t)) != 0 {
+		t.Errorf("%s, %v, %+v", actions(list), err, w.pending(t))
+	}
+}
+
 // A process that lives may be about to store the only candidate.
 func TestReapBesideALiveProcess(t *testing.T) {
 	w := lost(t)

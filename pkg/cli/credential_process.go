@@ -52,7 +52,13 @@ func (a *app) runCredentialProcess() error {
 	if err != nil {
 		return err
 	}
-	return render.Write(a.proc.Stdout, document(c))
+	if err := render.Write(a.proc.Stdout, document(c)); err != nil {
+		return err
+	}
+	for _, line := range a.unasked {
+		a.term.Note("%s", line)
+	}
+	return nil
 }
 
 func document(c accesskey.Credentials) []byte {

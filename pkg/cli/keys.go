@@ -16,8 +16,8 @@ func (a *app) keys() *cobra.Command {
 		`A directory user of VAST may hold two S3 access keys, over all machines. VMS shows the secret
 of a key once, and keys never expire. valetkey issues a key once for all processes that ask,
 and stores it before anybody can lose it.`,
-		"  valetkey keys create\n  valetkey keys list\n  valetkey keys delete ACCESS_KEY",
-		a.keysCreate(), a.keysList(), a.keysShow(), a.keysDelete())
+		"  valetkey keys create\n  valetkey keys list\n  valetkey keys rotate\n  valetkey keys reap",
+		a.keysCreate(), a.keysList(), a.keysShow(), a.keysRotate(), a.keysReap(), a.keysDelete())
 }
 
 // addKeysFlags adds what every verb over keys takes.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -65,6 +66,11 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 		Now:         a.clock,
 		Refresh:     s.Refresh,
 		PostTimeout: a.global.Timeout.Duration(),
+		Grace:       s.Grace,
+		Prove:       a.proveKey,
+		Note:        a.noteDone,
+		Sleep:       a.sleep,
+		LostHint:    "valetkey keys reap deletes a key that is proven to be left over, and names what it cannot prove",
 	})
 	return keysOf{identity: identity, service: service, source: service, store: store}, nil
 }
@@ -73,6 +79,32 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 func (a *app) waitingFor(what string) {
 	if a.term.ErrIsTerminal && !a.silent {
 		a.term.Note("waiting for %s", what)
+	}
+}
+
+// noteDone tells what was done beside what was asked for. Where standard error
+// holds one line at most it waits for the answer: a failure is told alone.
+func (a *app) noteDone(format string, args ...any) {
+	if a.silent {
+		a.unasked = append(a.unasked, fmt.Sprintf(format, args...))
+		return
+	}
+	a.term.Note(format, args...)
+}
+
+// sleep waits between tries. The deadline of the command stands still meanwhile:
+// how long is waited in all is bounded by who asks for it.
+func (a *app) sleep(ctx context.Context, d time.Duration) error {
+	if a.waiting != nil {
+		defer a.waiting.pause()()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 
