@@ -146,7 +146,8 @@ func (j Journal) read(base string) (Entry, error) {
 	path := filepath.Join(j.Dir, base+".json")
 	// The lock comes first: an entry that changes hands while it is read would
 	// otherwise look dead with old content.
-	held, err := durable.TryLock(filepath.Join(j.Dir, base+".lock"))
+	// It is shared, or two readers would each take the other for the writer.
+	held, err := durable.TryShare(filepath.Join(j.Dir, base+".lock"))
 	if err != nil {
 		return Entry{}, stateTrouble(err, "lock", path)
 	}
@@ -155,7 +156,7 @@ func (j Journal) read(base string) (Entry, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) && held != nil {
-		_ = os.Remove(held.Path()) // TryLock made it for an entry that has just gone
+		_ = os.Remove(held.Path()) // TryShare made it for an entry that has just gone
 	}
 	if err != nil {
 		return Entry{}, stateTrouble(err, "read", path)

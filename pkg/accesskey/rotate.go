@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
@@ -74,6 +75,7 @@ func checkRotate(o RotateOptions, current string) error {
 // process has put in place meanwhile.
 func (s *Service) newKey(ctx context.Context, vms VMSKeys, from string, o RotateOptions) (Item, error) {
 	start := s.d.Now()
+	var told sync.Once
 	for {
 		if err := s.makeRoom(ctx, vms, from, o); err != nil {
 			return Item{}, err
@@ -83,26 +85,41 @@ func (s *Service) newKey(ctx context.Context, vms VMSKeys, from string, o Rotate
 			return done.item, err
 		}
 		free, limit := s.explainFull(ctx, err)
-		now := s.d.Now()
-		left := start.Add(o.Wait).Sub(now)
-		if left <= 0 || free.After(start.Add(o.Wait)) {
+		end := start.Add(o.Wait)
+		if now := s.d.Now(); !now.Before(end) || free.After(end) {
 			return Item{}, limit
 		}
-		// Another machine may make room, too, so the wait is in pieces.
-		pause := min(left, max(waitPiece, left/60))
-		if !free.IsZero() {
-			pause = min(pause, max(free.Sub(now), time.Second))
-		}
-		s.d.Note("waiting for one of the two places of %s", s.d.Identity)
-		if err := s.d.Sleep(ctx, pause); err != nil {
+		told.Do(func() {
+			s.d.Note("waiting for one of the two places of %s, until %s at most", s.d.Identity, stamp(end))
+		})
+		if err := s.await(ctx, free, end); err != nil {
 			return Item{}, failure.Wrap(failure.KindOf(err), err, "wait for one of the two places of %s", s.d.Identity)
 		}
 	}
 }
 
-// waitPiece is the shortest time after which VMS is asked for room again; a
-// longer wait asks more rarely.
-const waitPiece = 30 * time.Second
+// await waits until a place becomes free, or long enough to ask VMS again, since
+// another machine may make room, too. It looks at the clock every few seconds: a
+// timer stands still while the machine sleeps.
+func (s *Service) await(ctx context.Context, free, end time.Time) error {
+	now := s.d.Now()
+	until := now.Add(max(30*time.Second, end.Sub(now)/60))
+	if !free.IsZero() && free.Before(until) {
+		until = free
+	}
+	if end.Before(until) {
+		until = end
+	}
+	for first := true; first || s.d.Now().Before(until); first = false {
+		if err := s.d.Sleep(ctx, min(max(until.Sub(s.d.Now()), time.Second), 5*time.Second)); err != nil {
+			return err
+		}
+		if !free.IsZero() && !s.d.Now().Before(free) {
+			return nil
+		}
+	}
+	return nil
+}
 
 // staging is the job of a key that takes the place of another.
 func staging(from string) job {

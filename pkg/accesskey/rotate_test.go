@@ -96,6 +96,9 @@ func TestRotateWhileAKeyRetires(t *testing.T) {
 	if err != nil || r.New.AccessKey == "AK2" || r.Old.AccessKey != "AK2" || len(w.slept) == 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
+	if posts := w.vms.state(t).Posts; posts > 100 || len(w.notes) != 2 {
+		t.Errorf("asked %d times; notes %q", posts, w.notes)
+	}
 	if slices.Contains(w.vms.state(t).Keys, "AK1") || w.now.Before(at.Add(24*time.Hour)) {
 		t.Errorf("after %v: %v", w.now.Sub(at), w.vms.state(t).Keys)
 	}

@@ -188,6 +188,9 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 	if held, err := durable.TryLock(path); held != nil || err != nil {
 		t.Fatalf("TryLock against a live holder: %v, %v", held, err)
 	}
+	if held, err := durable.TryShare(path); held != nil || err != nil {
+		t.Fatalf("TryShare against a live holder: %v, %v", held, err)
+	}
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := durable.Lock(short, path); !errors.Is(err, context.DeadlineExceeded) {
@@ -209,6 +212,28 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 	}
 	if err := errors.Join(held.Release(), held.Release()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Those who only look do not take each other for a holder.
+func TestShare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l")
+	one, err := durable.TryShare(path)
+	if err != nil || one == nil {
+		t.Fatal(err)
+	}
+	two, err := durable.TryShare(path)
+	if err != nil || two == nil {
+		t.Fatalf("shared twice: %v", err)
+	}
+	if held, err := durable.TryLock(path); held != nil || err != nil {
+		t.Errorf("alone beside those who share: %v, %v", held, err)
+	}
+	if err := errors.Join(one.Release(), two.Release()); err != nil {
+		t.Error(err)
+	}
+	if held, err := durable.TryLock(path); held == nil || err != nil {
+		t.Errorf("after both: %v", err)
 	}
 }
 

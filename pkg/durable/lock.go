@@ -55,6 +55,19 @@ func TryLock(path string) (*Held, error) {
 	return &Held{f}, nil
 }
 
+// TryShare takes the lock together with others who share it, unless somebody
+// holds it alone; then it returns nil and no error. It finds out whether a lock
+// is held without looking like a holder to others who do the same.
+func TryShare(path string) (*Held, error) {
+	f := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := f.TryRLock()
+	if err != nil || !ok {
+		_ = f.Close()
+		return nil, err
+	}
+	return &Held{f}, nil
+}
+
 // Path is the path of the lock file.
 func (h *Held) Path() string { return h.f.Path() }
 
