@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,7 @@ type app struct {
 	yes     bool
 
 	errorsAsJSON bool
+	childRuns    atomic.Bool
 	helpErr      error // --help could not be written
 
 	vmsFlags  vmsFlags
@@ -131,6 +133,9 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 	known := []string{"table", "json", "yaml"}
 	if own, found := cmd.Annotations[formatsAnnotation]; found {
 		known = strings.Split(own, ",")
+	}
+	if a.jq != "" && !slices.Contains(known, "json") && cmd.Annotations[silentAnnotation] == "" {
+		return failure.New(failure.Usage, "%s writes no JSON for --jq to filter", cmd.CommandPath())
 	}
 	format := string(a.printer.Format)
 	if format == "" || slices.Contains(known, format) {

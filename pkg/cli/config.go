@@ -186,7 +186,7 @@ func (a *app) configInit() *cobra.Command {
 		Example: "  valetkey config init",
 		RunE: func(*cobra.Command, []string) error {
 			if dryRun {
-				return render.Write(a.proc.Stdout, []byte(settings.Starter()))
+				return a.print(render.Text(map[string]string{"file": settings.Starter()}, settings.Starter()))
 			}
 			path, err := a.set.Init(a.wait())
 			if err != nil {

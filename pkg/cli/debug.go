@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -29,6 +30,9 @@ func (a *app) openDebug(cmd *cobra.Command) error {
 		return nil
 	}
 	if path := a.global.DebugFile.Text(); path != "" {
+		if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+			return failure.New(failure.Config, "the debug file of VALETKEY_DEBUG_FILE is a pipe, which may have no reader")
+		}
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the person names the file
 		if err != nil {
 			return failure.Wrap(failure.Config, err, "open the debug file of VALETKEY_DEBUG_FILE")

@@ -126,6 +126,8 @@ func (a *app) runChild(args, env []string, patience time.Duration) error {
 	if err := child.Start(); err != nil {
 		return a.notRunnable(args[0], err)
 	}
+	a.childRuns.Store(true)
+	defer a.childRuns.Store(false)
 	ended := make(chan struct{})
 	go func() {
 		for {

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,8 +33,33 @@ type Process struct {
 }
 
 // Main runs one command line and returns the exit code.
-func Main(ctx context.Context, p Process) (code int) {
+func Main(ctx context.Context, p Process) int {
 	a := newApp(ctx, p)
+	ended := make(chan int, 1)
+	go func() { ended <- a.run(ctx) }()
+	select {
+	case code := <-ended:
+		return code
+	case <-ctx.Done():
+	}
+	for {
+		select {
+		case code := <-ended:
+			return code
+		case <-time.After(lastMoment):
+			// Some calls into the system cannot be interrupted. A child may take its time.
+			if !a.childRuns.Load() {
+				return failure.Cancelled.Exit()
+			}
+		}
+	}
+}
+
+// lastMoment is when an interrupted command is given up. It is longer than what
+// any clean-up takes.
+const lastMoment = 8 * time.Second
+
+func (a *app) run(ctx context.Context) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			// The value of a panic may hold anything, a secret too: its text is not shown.
@@ -42,8 +68,8 @@ func Main(ctx context.Context, p Process) (code int) {
 		}
 	}()
 	root := a.command()
-	root.SetArgs(p.Args)
-	if cmd, _, err := root.Find(p.Args); err == nil {
+	root.SetArgs(a.proc.Args)
+	if cmd, _, err := root.Find(a.proc.Args); err == nil {
 		a.silent = cmd.Annotations[silentAnnotation] != ""
 	}
 	err := root.ExecuteContext(ctx)

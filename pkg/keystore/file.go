@@ -287,6 +287,10 @@ func (s *File) passphrase(ctx context.Context) (*keys, error) {
 // readPrivate reads a file of at most limit bytes that must be private, and
 // checks the very file that it reads.
 func readPrivate(path string, limit int64) ([]byte, error) {
+	// Opening a pipe that nobody writes to never ends.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, failure.New(failure.Config, "%s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -145,6 +145,10 @@ func addClientCert(o Options, conf *tls.Config) error {
 
 // readPEM reads a file of bounded size. The error leaves out the path, which the caller names.
 func readPEM(path string) ([]byte, error) {
+	// Opening a pipe that nobody writes to never ends, and a device has no end.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
 	f, err := os.Open(path) //nolint:gosec // a file the user named
 	if err != nil {
 		return nil, withoutPath(err)
