@@ -35,24 +35,14 @@ func (t *Terminal) CanAsk() bool {
 // Ask shows the question and returns the line that was typed, without its end.
 // With nobody to ask it is a failure.Usage whose hint is the other way to answer.
 func (t *Terminal) Ask(ctx context.Context, question, otherwise string) (string, error) {
-	var answer string
-	err := t.ask(ctx, question, otherwise, true, func(in *os.File) error {
-		line, err := readLine(in)
-		answer = string(line)
-		return err
-	})
-	return answer, err
+	line, err := t.ask(ctx, question, otherwise, true)
+	return string(line), err
 }
 
 // AskSecret is Ask without echo.
 func (t *Terminal) AskSecret(ctx context.Context, question, otherwise string) (secret.Text, error) {
-	var answer secret.Text
-	err := t.ask(ctx, question, otherwise, false, func(in *os.File) error {
-		line, err := readLine(in)
-		answer = secret.New(line)
-		return err
-	})
-	return answer, err
+	line, err := t.ask(ctx, question, otherwise, false)
+	return secret.New(line), err
 }
 
 // readLine reads what the terminal hands over when a line is complete. Ctrl-D on
@@ -83,20 +73,20 @@ func (t *Terminal) Confirm(ctx context.Context, question, otherwise string) (boo
 	return false, nil
 }
 
-func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo bool, read func(in *os.File) error) error {
+func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo bool) ([]byte, error) {
 	label := strings.TrimRight(strings.TrimSuffix(strings.TrimSpace(question), "[y/N]"), ": ")
 	nobody := func(why string) error {
 		return failure.New(failure.Usage, "cannot ask %q: %s", label, why).WithHint("%s", otherwise)
 	}
 	if t.NoInput {
-		return nobody("prompts are off (--no-input, VALETKEY_NO_INPUT or CI)")
+		return nil, nobody("prompts are off (--no-input, VALETKEY_NO_INPUT or CI)")
 	}
 	if t.open == nil {
-		return nobody("there is no terminal")
+		return nil, nobody("there is no terminal")
 	}
 	in, out, err := t.open()
 	if err != nil {
-		return nobody("there is no terminal")
+		return nil, nobody("there is no terminal")
 	}
 	defer closeBoth(in, out)
 	if t.Pause != nil {
@@ -105,38 +95,46 @@ func (t *Terminal) ask(ctx context.Context, question, otherwise string, echo boo
 
 	state, err := term.GetState(fd(in))
 	if err != nil {
-		return nobody("there is no terminal")
+		return nil, nobody("there is no terminal")
 	}
 	if !echo {
 		// Off before the question is seen: what is typed fast must not show.
 		if err := echoOff(fd(in)); err != nil {
-			return nobody("the terminal cannot hide what is typed")
+			return nil, nobody("the terminal cannot hide what is typed")
 		}
 		defer func() { _ = term.Restore(fd(in), state) }()
 	}
 	if _, err := fmt.Fprint(out, Visible(question)); err != nil {
-		return failure.Wrap(failure.Usage, err, "write to the terminal")
+		return nil, failure.Wrap(failure.Usage, err, "write to the terminal")
 	}
-	done := make(chan error, 1)
-	go func() { done <- read(in) }()
+	type result struct {
+		line []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := readLine(in)
+		done <- result{line, err}
+	}()
+	var got result
 	select {
-	case err = <-done:
+	case got = <-done:
 	case <-ctx.Done():
 		// The reader stays blocked until the process ends, which it is about to.
 		_ = term.Restore(fd(in), state)
 		_, _ = fmt.Fprintln(out)
-		return failure.Wrap(failure.KindOf(ctx.Err()), ctx.Err(), "ask %q", label)
+		return nil, failure.Wrap(failure.KindOf(ctx.Err()), ctx.Err(), "ask %q", label)
 	}
-	if !echo || errors.Is(err, io.EOF) {
+	if !echo || errors.Is(got.err, io.EOF) {
 		_, _ = fmt.Fprintln(out) // the end of the line was not echoed
 	}
-	if errors.Is(err, io.EOF) {
-		return failure.New(failure.Usage, "no answer to %q", label).WithHint("%s", otherwise)
+	if errors.Is(got.err, io.EOF) {
+		return nil, failure.New(failure.Usage, "no answer to %q", label).WithHint("%s", otherwise)
 	}
-	if err != nil {
-		return failure.Wrap(failure.Usage, err, "read the answer to %q", label).WithHint("%s", otherwise)
+	if got.err != nil {
+		return nil, failure.Wrap(failure.Usage, got.err, "read the answer to %q", label).WithHint("%s", otherwise)
 	}
-	return nil
+	return got.line, nil
 }
 
 func fd(f *os.File) int { return int(f.Fd()) } //nolint:gosec // a file descriptor fits an int
