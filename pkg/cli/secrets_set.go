@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,6 +51,11 @@ func (a *app) runSecretsSet(names []string, f setFlags) error {
 		return failure.New(failure.Usage, "one value cannot be that of %d secrets", len(names)).WithHint("set them one at a time, or by prompt")
 	}
 	for _, name := range names {
+		// What follows the sign may be a value passed by mistake: it is not repeated.
+		if before, _, found := strings.Cut(name, "="); found && !f.stdin && f.file == "" {
+			return failure.New(failure.Usage, "a value is not taken as an argument: %q is followed by an equals sign", before).
+				WithHint("valetkey secrets set %s asks for the value; a name with an equals sign goes with --stdin", before)
+		}
 		if err := jobsecrets.CheckName(name); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -197,6 +198,11 @@ func (a *app) places(id accesskey.Identity, storeDir string) (accesskey.Places, 
 	state, err := a.set.StateDir()
 	if err != nil {
 		return accesskey.Places{}, err
+	}
+	// One that is not there yet is made, by whoever writes into it first.
+	if err := durable.CheckDir(state.Text()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return accesskey.Places{}, failure.Wrap(failure.Config, err, "state.dir (%s)", state.Source).
+			WithHint("name a directory of your own with VALETKEY_STATE_DIR")
 	}
 	machine, err := durable.MachineID()
 	if err != nil {

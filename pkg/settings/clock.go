@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/valetkey/valetkey/pkg/failure"
 )
 
 // Clock returns the clock that valetkey goes by. It is the machine's, except in
@@ -82,6 +84,18 @@ func (s *Settings) Proxy() func(*url.URL) (*url.URL, error) {
 	c := httpproxy.Config{
 		HTTPSProxy: either("HTTPS_PROXY"), HTTPProxy: either("HTTP_PROXY"), NoProxy: either("NO_PROXY"),
 		CGI: s.getenv("REQUEST_METHOD") != "", // where HTTP_PROXY is a header of the caller
+	}
+	// A proxy that cannot be read must not mean a connection without one.
+	for name, value := range map[string]string{"HTTPS_PROXY": c.HTTPSProxy, "HTTP_PROXY": c.HTTPProxy} {
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		if u, err := url.Parse(value); value != "http://" && (err != nil || u.Host == "") {
+			return func(*url.URL) (*url.URL, error) {
+				// The value is not repeated: it may hold a password.
+				return nil, failure.New(failure.Config, "the variable %s is not a proxy", name).WithHint("the form is http://host:port")
+			}
+		}
 	}
 	return c.ProxyFunc()
 }
