@@ -121,9 +121,24 @@ func TestReapOrphan(t *testing.T) {
 		t.Errorf("%d keys, entries %+v", n, w.pending(t))
 	}
 	// What was not asked about is not deleted.
-	w = lost(t)
+	w = rotated(t)
+	list, err = w.service().Reap(t.Context(), accesskey.ReapOptions{Confirm: func([]accesskey.Reaped) error {
+		t.Error("asked about nothing")
+		return nil
+	}})
+	if err != nil || actions(list) != "kept AK1" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	first := true
+	w.vms.hook = func(call string) error {
+		if call == "list" && first {
+			first = false
+			w.later(25 * time.Hour) // the grace ends between the look and the deed
+		}
+		return nil
+	}
 	list, err = w.service().Reap(t.Context(), accesskey.ReapOptions{Confirm: func([]accesskey.Reaped) error { return nil }})
-	if err != nil || actions(list) != "deleted AK1" {
+	if err != nil || actions(list) != "kept AK1" {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -153,6 +168,8 @@ func TestEvidence(t *testing.T) {
 		"created after the deadline": {func(t *testing.T, w *world) {
 			w.entry(t, func(e *accesskey.Entry) { e.ServerClock = at.Add(-time.Hour) })
 		}, "", failure.Internal},
+		"another machine is issuing": {func(t *testing.T, w *world) { w.lease(t, at.Add(time.Minute)) }, "kept AK1", failure.Finding},
+		"another's lease is over":    {func(t *testing.T, w *world) { w.lease(t, at.Add(-time.Minute)) }, "deleted AK1", failure.Internal},
 		"left over, and named so": {func(t *testing.T, w *world) {
 			w.entry(t, func(e *accesskey.Entry) { e.KeysBefore, e.AccessKey = accesskey.Keys{}, "AK1" })
 		}, "deleted AK1", failure.Internal},
@@ -175,6 +192,20 @@ func TestEvidence(t *testing.T) {
 		if diff := cmp.Diff(before, w.vms.state(t).Keys); diff != "" {
 			t.Errorf("%s:\n%s", what, diff)
 		}
+	}
+}
+
+// lease puts room into the store that another machine issues a key for.
+func (w *world) lease(t *testing.T, until time.Time) {
+	t.Helper()
+	it := w.item(t).AddPending("theirs", "there", at)
+	it.Keys[0].LeaseUntil = until
+	raw, err := it.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Store.Put(t.Context(), w.identity.Item(), raw); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package accesskey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -310,20 +311,44 @@ func TestRotationsCoalesce(t *testing.T) {
 	if _, err := w.act(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
+	w.overtaken(t, "rotate")
+	r, err := w.service().Rotate(t.Context(), accesskey.RotateOptions{Replace: "AK9"})
+	if err != nil || r.New.AccessKey != "AK2" || r.Old.AccessKey != "AK1" || w.vms.state(t).Posts != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if w.overtaken(t, "undo"); w.current(t) != "AK2" {
+		t.Fatal(w.current(t))
+	}
+	if r, err := w.service().Rotate(t.Context(), accesskey.RotateOptions{Undo: true}); err != nil || r.New.AccessKey != "AK1" || r.Old.AccessKey != "AK2" {
+		t.Errorf("undo: %+v, %v", r, err)
+	}
+	// Whoever wants the old key gone at once gets that, too.
+	w = newWorld(t)
+	if _, err := w.act(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.overtaken(t, "rotate")
+	r, err = w.service().Rotate(t.Context(), accesskey.RotateOptions{Now: true})
+	if err != nil || r.New.AccessKey != "AK2" || r.Old == nil || r.Old.AccessKey != "AK1" || !r.DeleteAfter.IsZero() {
+		t.Errorf("now: %+v, %v", r, err)
+	}
+	w.atVMS(t, "AK2")
+}
+
+// overtaken lets another process act when the next call has read the item and
+// done nothing yet.
+func (w *world) overtaken(t *testing.T, do string) {
 	other := *w
+	other.vms = &cluster{path: w.vms.path}
 	first := true
-	w.vms = &cluster{path: w.vms.path, hook: func(call string) error {
-		if call == "time" && first { // the item has been read, and nothing was done yet
+	w.vms.hook = func(call string) error {
+		if call == "time" && first {
 			first = false
-			if _, err := other.act(context.Background(), "rotate"); err != nil {
+			if _, err := other.act(context.Background(), do); err != nil {
 				t.Error(err)
 			}
 		}
 		return nil
-	}}
-	r, err := w.service().Rotate(t.Context(), accesskey.RotateOptions{Replace: "AK9"})
-	if err != nil || r.New.AccessKey != "AK2" || r.Old.AccessKey != "AK1" || w.vms.state(t).Posts != 2 {
-		t.Errorf("%+v, %v", r, err)
 	}
 }
 
@@ -369,6 +394,62 @@ func TestRefreshOfARetiredKey(t *testing.T) {
 		Stage(generation("B", accesskey.Active), "i").Promote("B", at, 24*time.Hour).RecordRefresh("A", 48*time.Hour)
 	if g, _ := it.Find("A"); g.LongestRefresh != time.Hour {
 		t.Errorf("%v", g.LongestRefresh)
+	}
+	unrecorded := generation("A", accesskey.Active)
+	unrecorded.LongestRefresh = 0
+	it = accesskey.Item{Identity: alice}.Activate(unrecorded).Stage(generation("B", accesskey.Active), "i").Promote("B", at, 0)
+	if g, _ := it.Find("A"); g.DeleteAfter.Sub(at) < accesskey.MinRefresh {
+		t.Errorf("deleted after %v", g.DeleteAfter.Sub(at))
+	}
+}
+
+// What is promised is reckoned by the later of the two clocks.
+func TestRotateWithAClockThatIsBehind(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.act(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.vms.clock = at.Add(10 * time.Hour)
+	r, err := w.service().Rotate(t.Context(), accesskey.RotateOptions{})
+	if err != nil || r.DeleteAfter.Before(at.Add(33*time.Hour)) {
+		t.Errorf("%v, %v", r.DeleteAfter, err)
+	}
+}
+
+// Two processes have the same key to prove, and come to different ends.
+func TestProofsThatDiffer(t *testing.T) {
+	refused := failure.New(failure.Auth, "InvalidAccessKeyId")
+	w := interrupted(t)
+	other := *w
+	w.patience = 1
+	w.prove = func(context.Context, accesskey.Credentials) error {
+		if _, err := other.act(context.Background(), "rotate"); err != nil {
+			t.Error(err)
+		}
+		return refused
+	}
+	if r, err := w.service().Rotate(t.Context(), accesskey.RotateOptions{}); err != nil || r.New.AccessKey != "AK2" {
+		t.Errorf("the other has proven it: %+v, %v", r, err)
+	}
+	w.atVMS(t, "AK1", "AK2")
+
+	for _, fails := range []error{nil, failure.New(failure.Network, "unreachable")} {
+		w = interrupted(t)
+		other = *w
+		other.vms = &cluster{path: w.vms.path, hook: once("delete", 1, fails)}
+		w.prove = func(context.Context, accesskey.Credentials) error {
+			if _, err := other.act(context.Background(), "undo"); !errors.Is(err, fails) {
+				t.Error(err)
+			}
+			return nil
+		}
+		if _, err := w.act(t.Context(), "rotate"); !failure.Is(err, failure.Conflict) || w.current(t) != "AK1" {
+			t.Errorf("the other has given it up: %v", err)
+		}
+		if _, err := w.act(t.Context(), "reap"); err != nil {
+			t.Error(err)
+		}
+		w.atVMS(t, "AK1")
 	}
 }
 
