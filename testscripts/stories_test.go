@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -35,6 +36,9 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	// Under nohup, or as a job of a script, signals may be ignored, which children
+	// inherit. What is handled here is at its default in them.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGQUIT)
 	dir, err := os.MkdirTemp("", "valetkey-stories-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
