@@ -313,7 +313,7 @@ func finish(cmd *cobra.Command) {
 	} else {
 		cmd.Args = usageArgs(noArgs)
 	}
-	cmd.DisableFlagsInUseLine = true
+	cmd.DisableFlagsInUseLine = cmd.HasSubCommands()
 	cmd.Flags().SortFlags = false
 	for _, c := range cmd.Commands() {
 		finish(c)
