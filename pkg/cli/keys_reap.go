@@ -18,7 +18,7 @@ func (a *app) keysReap() *cobra.Command {
 	)
 	cmd := a.addKeysFlags(&cobra.Command{
 		Use:   "reap",
-		Short: "Delete access keys that a rotation or a crash left behind",
+		Short: "Delete keys that a rotation or a crash left behind",
 		Long: `Delete retired keys whose grace is over, and keys that a process of this machine was asking for
 when it died or lost the answer, so that nobody knows their secret. Such a key must be proven:
 VMS says that it was created while the request was under way, it was not there before, it is
