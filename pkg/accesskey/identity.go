@@ -24,8 +24,13 @@ func (id Identity) Item() string {
 	return segment(id.VMS) + "/" + tenant + "/" + segment(id.User)
 }
 
-// String is the identity as messages show it.
-func (id Identity) String() string { return id.Item() }
+// String is the identity as messages show it, such as "alice at vms.example.com".
+func (id Identity) String() string {
+	if id.Tenant != "" {
+		return id.User + " of tenant " + id.Tenant + " at " + id.VMS
+	}
+	return id.User + " at " + id.VMS
+}
 
 var segments = strings.NewReplacer("%", "%25", "/", "%2F")
 
