@@ -75,7 +75,8 @@ func (d documents) Read(ctx context.Context, path string) (jobsecrets.Document, 
 }
 
 func (d documents) Write(ctx context.Context, path string, data json.RawMessage, cas int) (int, error) {
-	return d.client.WriteSecret(ctx, d.mount, path, data, cas)
+	w, err := d.client.WriteSecret(ctx, d.mount, path, data, cas)
+	return w.Version, err
 }
 
 func (d documents) List(ctx context.Context, path string) ([]string, error) {

@@ -71,9 +71,9 @@ func TestSecrets(t *testing.T) {
 		t.Fatalf("absent: %+v %v", got, err)
 	}
 	const data = `{"jobName":"a/b","secretsJson":"{\"n\":9007199254740993,\"s\":\"\\ud800<\"}"}`
-	version, err := c.WriteSecret(ctx, "secret", path, json.RawMessage(data), 0)
-	if err != nil || version != 1 {
-		t.Fatalf("write: %d %v", version, err)
+	wrote, err := c.WriteSecret(ctx, "secret", path, json.RawMessage(data), 0)
+	if err != nil || wrote.Version != 1 {
+		t.Fatalf("write: %d %v", wrote.Version, err)
 	}
 	got, err = c.ReadSecret(ctx, "secret/", path)
 	if err != nil || got.Version != 1 {
@@ -88,8 +88,8 @@ func TestSecrets(t *testing.T) {
 	}
 	_, err = c.WriteSecret(ctx, "secret", path, json.RawMessage(`{}`), 0)
 	wantKind(t, err, failure.Conflict)
-	if v, err := c.WriteSecret(ctx, "secret", path, json.RawMessage(`{}`), 1); err != nil || v != 2 {
-		t.Errorf("second write: %d %v", v, err)
+	if v, err := c.WriteSecret(ctx, "secret", path, json.RawMessage(`{}`), 1); err != nil || v.Version != 2 {
+		t.Errorf("second write: %+v %v", v, err)
 	}
 	names, err := c.ListSecrets(ctx, "secret", "")
 	if diff := cmp.Diff([]string{"team one/"}, names); diff != "" || err != nil {
@@ -120,8 +120,8 @@ func TestDeletedVersionKeepsItsNumber(t *testing.T) {
 	if err != nil || got.Version != 3 || !got.Deleted || got.Data != nil {
 		t.Fatalf("%+v %v", got, err)
 	}
-	if v, err := c.WriteSecret(ctx, "secret", "t/j", json.RawMessage(`{}`), got.Version); err != nil || v != 4 {
-		t.Errorf("%d %v", v, err)
+	if v, err := c.WriteSecret(ctx, "secret", "t/j", json.RawMessage(`{}`), got.Version); err != nil || v.Version != 4 {
+		t.Errorf("%+v %v", v, err)
 	}
 }
 

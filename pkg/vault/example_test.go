@@ -33,8 +33,8 @@ func Example() {
 		return
 	}
 	c.SetToken(login.Token)
-	version, err := c.WriteSecret(ctx, "secret", "team/job", []byte(`{"a":"b"}`), 0)
-	fmt.Println(version, err)
+	written, err := c.WriteSecret(ctx, "secret", "team/job", []byte(`{"a":"b"}`), 0)
+	fmt.Println(written.Version, err)
 	_, err = c.WriteSecret(ctx, "secret", "team/job", []byte(`{"a":"c"}`), 0)
 	fmt.Println(err)
 	doc, err := c.ReadSecret(ctx, "secret", "team/job")

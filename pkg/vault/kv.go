@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -23,6 +24,12 @@ type Document struct {
 	Version int
 	// Deleted says that the newest version is deleted or destroyed.
 	Deleted bool
+	// Expires is when Vault will delete the newest version by itself, as the
+	// delete_version_after of its mount or path says; zero is never.
+	Expires time.Time
+	// At is the time of the answer by the server's clock, in whole seconds,
+	// rounded down; zero where the answer does not tell.
+	At time.Time
 	// Custom is the custom metadata of the path.
 	Custom map[string]string
 }
@@ -47,8 +54,7 @@ func (c *Client) ReadSecret(ctx context.Context, mount, path string) (Document, 
 		Data     json.RawMessage
 		Metadata *struct {
 			Version      int
-			DeletionTime string `json:"deletion_time"`
-			Destroyed    bool
+			DeletionTime moment            `json:"deletion_time"`
 			Custom       map[string]string `json:"custom_metadata"`
 		}
 	}
@@ -66,14 +72,15 @@ func (c *Client) ReadSecret(ctx context.Context, mount, path string) (Document, 
 		if a.status == http.StatusOK {
 			return Document{}, failure.New(failure.Network, "%s: the answer is not that of a KV v2 secret", q.doing)
 		}
-		return Document{}, nil
+		return Document{At: a.at}, nil
 	}
 	c.remember(mount)
-	d := Document{Version: inner.Metadata.Version, Custom: inner.Metadata.Custom}
+	d := Document{Version: inner.Metadata.Version, Custom: inner.Metadata.Custom, At: a.at}
 	if a.status == http.StatusNotFound {
 		d.Deleted = true
 		return d, nil
 	}
+	d.Expires = inner.Metadata.DeletionTime.UTC()
 	d.Data = bytes.TrimSpace(inner.Data)
 	if string(d.Data) == "null" {
 		d.Data = json.RawMessage("{}") // stored with "data": null, and no less there for that
@@ -84,23 +91,29 @@ func (c *Client) ReadSecret(ctx context.Context, mount, path string) (Document, 
 	return d, nil
 }
 
+// Written is a version that was stored.
+type Written struct {
+	Version int
+	At      time.Time // as in [Document]
+}
+
 // WriteSecret stores a JSON object as a new version if the newest version is
-// still cas (0: nothing was ever written there), and returns its number.
-// Otherwise it is Conflict. It is sent once: after a Network error the version
-// may have been written.
-func (c *Client) WriteSecret(ctx context.Context, mount, path string, data json.RawMessage, cas int) (int, error) {
+// still cas (0: nothing was ever written there). Otherwise it is Conflict. It is
+// sent once, and whether it was done is known of every error but those that
+// match [ErrAnswerLost].
+func (c *Client) WriteSecret(ctx context.Context, mount, path string, data json.RawMessage, cas int) (Written, error) {
 	q, err := kvCall(http.MethodPost, mount, "data", path)
 	if err != nil {
-		return 0, err
+		return Written{}, err
 	}
 	q.doing, q.opaque = "write secret "+q.path, true
 	data = bytes.TrimSpace(data)
 	if !bytes.HasPrefix(data, []byte("{")) || !json.Valid(data) {
-		return 0, failure.New(failure.Internal, "%s: the document is no JSON object", q.doing)
+		return Written{}, failure.New(failure.Internal, "%s: the document is no JSON object", q.doing)
 	}
 	// A KV v1 mount would take the write, store something else and ignore cas.
 	if err := c.needKV2(ctx, mount); err != nil {
-		return 0, err
+		return Written{}, err
 	}
 	body := make([]byte, 0, len(data)+64)
 	body = append(body, `{"options":{"cas":`...)
@@ -109,16 +122,20 @@ func (c *Client) WriteSecret(ctx context.Context, mount, path string, data json.
 	q.body = append(append(body, data...), '}')
 	a, err := c.do(ctx, q)
 	if err != nil {
-		return 0, err
+		return Written{}, err
 	}
 	if a.status != http.StatusOK || !a.isVault {
-		return 0, c.refusal(ctx, q, a)
+		err := c.refusal(ctx, q, a)
+		if a.undecided() {
+			err = lost(err)
+		}
+		return Written{}, err
 	}
 	var written struct{ Version int }
 	if err := json.Unmarshal(a.Data, &written); err != nil || written.Version < 1 {
-		return 0, failure.New(failure.Network, "%s: the answer names no version", q.doing)
+		return Written{}, lost(failure.New(failure.Network, "%s: the answer names no version", q.doing))
 	}
-	return written.Version, nil
+	return Written{Version: written.Version, At: a.at}, nil
 }
 
 // ListSecrets are the names right below a path of a KV v2 mount, folders with
@@ -149,7 +166,7 @@ func (c *Client) ListSecrets(ctx context.Context, mount, path string) ([]string,
 }
 
 func kvCall(method, mount, area, path string) (call, error) {
-	mount, err := cleanPath(failure.Config, "vault.mount", mount)
+	mount, err := cleanPath(failure.Config, "the name of the vault mount", mount)
 	if err != nil {
 		return call{}, err
 	}
@@ -197,12 +214,12 @@ func (c *Client) needKV2(ctx context.Context, mount string) error {
 	}
 	switch {
 	case m.Type != "kv" && m.Type != "generic":
-		return failure.New(failure.Config, "vault.mount %s/ is an engine of type %s, not a KV v2 store", mount, m.Type)
+		return failure.New(failure.Config, "the vault mount %s/ is an engine of type %s, not a KV v2 store", mount, m.Type)
 	case m.Options["version"] != "2":
-		return failure.New(failure.Config, "vault.mount %s/ is KV version 1, which has no check-and-set", mount).
+		return failure.New(failure.Config, "the vault mount %s/ is KV version 1, which has no check-and-set", mount).
 			WithHint("an administrator can upgrade it: vault kv enable-versioning %s/", mount)
 	case strings.Trim(m.Path, "/") != mount:
-		return failure.New(failure.Config, "vault.mount is %s/, but the mount there is %s", mount, m.Path)
+		return failure.New(failure.Config, "%s/ is no vault mount, the mount there is %s", mount, m.Path)
 	}
 	c.remember(mount)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/valetkey/valetkey/pkg/failure"
+	"github.com/valetkey/valetkey/pkg/wire"
 )
 
 // call is one request of the API.
@@ -25,12 +26,14 @@ type call struct {
 
 	anonymous bool // without the token: a login
 	opaque    bool // the body is secret: the server's words may repeat a part of it
+	repeat    bool // harmless to repeat though it is a POST
 }
 
 // answer is what came back: a status and the members that valetkey reads.
 type answer struct {
 	status  int
-	isVault bool // the body was a JSON object, as every answer of Vault's is
+	isVault bool      // the body was a JSON object, as every answer of Vault's is
+	at      time.Time // by the server's clock, whole seconds; zero where it does not tell
 
 	Data   json.RawMessage
 	Auth   *authMember
@@ -38,8 +41,9 @@ type answer struct {
 }
 
 // do sends the request and returns any answer of Vault's, a refusal among
-// them. Requests that only read are tried three times when the server fails or
-// the connection breaks; others once, since a lost answer may have been a success.
+// them. Requests that may be repeated are tried three times when the server
+// fails or the connection breaks; others once, since a lost answer may have been
+// a success: an error that may hide one matches [ErrAnswerLost].
 func (c *Client) do(ctx context.Context, q call) (*answer, error) {
 	if !q.anonymous && c.currentToken().IsEmpty() {
 		return nil, failure.New(failure.Auth, "%s: no vault token", q.doing).
@@ -50,15 +54,22 @@ func (c *Client) do(ctx context.Context, q call) (*answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, longest)
 		defer cancel()
 	}
-	reads := q.method != http.MethodPost
+	if ctx.Err() != nil {
+		return nil, c.fault(ctx, q, ctx.Err())
+	}
+	repeatable := q.method != http.MethodPost || q.repeat
 	for wait := 200 * time.Millisecond; ; wait *= 2 {
 		a, err := c.once(ctx, q)
-		last := !reads || wait > 400*time.Millisecond
+		last := !repeatable || wait > 400*time.Millisecond
 		switch {
 		case err == nil && (last || !passing(a)):
 			return a, nil
 		case err != nil && (last || !broken(err)):
-			return nil, c.fault(ctx, q, err)
+			told := c.fault(ctx, q, err)
+			if !repeatable && !wire.NeverSent(err) {
+				told = lost(told)
+			}
+			return nil, told
 		}
 		c.trace("vault: %s %s is tried again", q.method, q.path)
 		if err := c.pause(ctx, wait); err != nil {
@@ -110,7 +121,11 @@ func (c *Client) once(ctx context.Context, q call) (*answer, error) {
 	if len(data) > maxAnswer {
 		return nil, failure.New(failure.Network, "the answer of %s is larger than %d MiB", c.base.Host, maxAnswer>>20)
 	}
-	return decode(resp.StatusCode, data), nil
+	a := decode(resp.StatusCode, data)
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		a.at = at.UTC()
+	}
+	return a, nil
 }
 
 // decode reads an answer. What has not the form of Vault's is marked: a proxy

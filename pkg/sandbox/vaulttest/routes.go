@@ -68,6 +68,8 @@ func (s *Server) Route(r *http.Request) string {
 	if method == "LIST" && !strings.HasSuffix(path, "/") {
 		path += "/"
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	rt, _ := s.find(method, path)
 	if rt == nil {
 		return ""
@@ -77,6 +79,8 @@ func (s *Server) Route(r *http.Request) string {
 
 // Routes are the names of all routes, sorted, each once.
 func (s *Server) Routes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	seen := map[string]bool{}
 	var names []string
 	for _, rt := range s.routes {
@@ -98,6 +102,10 @@ func (s *Server) table() []route {
 		{name: "vault.post_unseal", method: post, prefix: "sys/unseal", open: true, sealed: true, do: s.unsealWith},
 		{name: "vault.get_mounts", method: get, prefix: "sys/mounts", do: s.listMounts},
 		{name: "vault.get_mount", method: get, prefix: "sys/internal/ui/mounts/", open: true, slash: true, do: s.mountOf},
+		{name: "vault.post_mount", method: post, prefix: "sys/mounts/", do: s.mountAt},
+		{name: "vault.delete_mount", method: del, prefix: "sys/mounts/", do: s.unmount},
+		{name: "vault.post_policy", method: post, prefix: "sys/policies/acl/", do: s.writePolicy},
+		{name: "vault.post_capabilities_self", method: post, prefix: "sys/capabilities-self", do: s.capabilitiesSelf},
 
 		{name: "vault.post_approle_login", method: post, prefix: "auth/approle/login", open: true, do: s.loginAppRole},
 		{name: "vault.post_userpass_login", method: post, prefix: "auth/userpass/login/", open: true, do: s.loginUserpass},

@@ -1,9 +1,9 @@
 // Package vaulttest is the Vault of the sandbox: an http.Handler that answers
 // the part of Vault's HTTP API that valetkey uses, as Vault 1.21 answers it.
 //
-// KV v2 with versions, check-and-set, soft delete and destroy; AppRole and
-// userpass logins; tokens that expire, with policies that are enforced; sealing
-// and health. What the real server would refuse is refused here with the same
+// KV v2 with versions, check-and-set, soft delete and destroy; mounts that come
+// and go; AppRole and userpass logins; tokens that expire, with policies that
+// are enforced and can be written; sealing and health. What the real server would refuse is refused here with the same
 // status and the same words. Everything lives in memory and is bounded.
 package vaulttest
 
@@ -43,17 +43,18 @@ type Options struct {
 // Server is a Vault in memory. It is safe for concurrent use.
 type Server struct {
 	now        func() time.Time
-	routes     []route
 	maxRequest int64
 
-	mu     sync.Mutex // guards everything below
-	sealed bool
-	share  string // the one key share
-	tokens *tokens
-	logins *logins
-	mounts map[string]*mount // by name without the trailing slash
-	total  int               // bytes of secret data held, over all mounts
-	limit  int               // of total
+	mu       sync.Mutex // guards everything below
+	routes   []route
+	sealed   bool
+	share    string // the one key share
+	tokens   *tokens
+	logins   *logins
+	mounts   map[string]*mount // by name without the trailing slash
+	policies map[string]rules
+	total    int // bytes of secret data held, over all mounts
+	limit    int // of total
 }
 
 // New returns an unsealed, empty server. It fails only on options that make no
@@ -75,6 +76,7 @@ func New(o Options) (*Server, error) {
 		tokens:     newTokens(o.Now),
 		logins:     newLogins(o),
 		mounts:     map[string]*mount{},
+		policies:   builtIn(),
 		limit:      maxTotal,
 	}
 	s.tokens.addRoot(o.RootToken.Reveal())
@@ -161,7 +163,7 @@ func (s *Server) handle(ctx context.Context, q *request) reply {
 		return fail(http.StatusForbidden, "permission denied")
 	case q.caller == nil:
 		return invalidToken()
-	case !q.caller.may(q):
+	case !s.may(q.caller, q):
 		return denied()
 	case rt == nil:
 		return s.unknown(q)

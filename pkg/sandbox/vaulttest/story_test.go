@@ -26,7 +26,8 @@ func (d documents) Read(ctx context.Context, path string) (jobsecrets.Document, 
 }
 
 func (d documents) Write(ctx context.Context, path string, data json.RawMessage, cas int) (int, error) {
-	return d.WriteSecret(ctx, "secret", path, data, cas)
+	w, err := d.WriteSecret(ctx, "secret", path, data, cas)
+	return w.Version, err
 }
 
 func (d documents) List(ctx context.Context, path string) ([]string, error) {

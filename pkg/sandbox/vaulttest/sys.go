@@ -82,13 +82,53 @@ func (s *Server) mountOf(_ context.Context, q *request) reply {
 			found = m
 		}
 	}
-	if found == nil || !q.caller.reaches(found.name) {
+	if found == nil || !s.reaches(q.caller, found.name) {
 		return fail(http.StatusForbidden, fmt.Sprintf(
 			"preflight capability check returned 403, please ensure client's policies grant access to path %q", path))
 	}
 	data := found.describe(systemTTL)
 	data["path"] = found.name + "/"
 	return reply{data: data}
+}
+
+// mountAt mounts a KV engine.
+func (s *Server) mountAt(_ context.Context, q *request) reply {
+	name := strings.Trim(q.rest, "/")
+	options, _ := q.body["options"].(map[string]any)
+	version := 1 // as `vault secrets enable kv` has it
+	switch kind, v := q.text("type"), fmt.Sprint(options["version"]); {
+	case kind == "kv-v2", kind == "kv" && v == "2":
+		version = 2
+	case kind != "kv":
+		return fail(http.StatusBadRequest, fmt.Sprintf("plugin not found in the catalog: %s", kind))
+	}
+	for taken := range s.mounts {
+		if strings.HasPrefix(name+"/", taken+"/") || strings.HasPrefix(taken+"/", name+"/") {
+			return fail(http.StatusBadRequest, fmt.Sprintf("path is already in use at %s/", taken))
+		}
+	}
+	s.mounts[name] = newMount(name, version)
+	s.routes = s.table()
+	return done()
+}
+
+// unmount drops a mount with all that it holds.
+func (s *Server) unmount(_ context.Context, q *request) reply {
+	name := strings.Trim(q.rest, "/")
+	if m := s.mounts[name]; m != nil {
+		for path, k := range m.keys {
+			s.total -= len(path)
+			for _, e := range k.versions {
+				s.total -= len(e.data) + overhead
+			}
+		}
+		for path, data := range m.one {
+			s.total -= len(path) + len(data)
+		}
+		delete(s.mounts, name)
+		s.routes = s.table()
+	}
+	return done()
 }
 
 func (m *mount) describe(ttl time.Duration) map[string]any {

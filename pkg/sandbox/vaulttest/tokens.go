@@ -35,43 +35,6 @@ type token struct {
 	orphan       bool
 }
 
-// may says whether the token's policies allow the request.
-//
-// There are four policies: root, default (a token's dealings with itself),
-// valetkey (everything in the mounts secret and valetkey) and valetkey-read
-// (reading and listing there).
-func (t *token) may(q *request) bool {
-	for _, policy := range t.policies {
-		switch policy {
-		case rootPolicy:
-			return true
-		case "default":
-			switch q.path {
-			case "auth/token/lookup-self", "auth/token/renew-self", "auth/token/revoke-self":
-				return true
-			}
-		case "valetkey":
-			if inOwnMount(q.path) {
-				return true
-			}
-		case readerPolicy:
-			if inOwnMount(q.path) && (q.method == http.MethodGet || q.method == http.MethodHead || q.method == "LIST") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// reaches says whether the token has any right in the mount.
-func (t *token) reaches(mount string) bool {
-	return t.may(&request{method: http.MethodGet, path: mount + "/data/x"})
-}
-
-func inOwnMount(path string) bool {
-	return strings.HasPrefix(path, "secret/") || strings.HasPrefix(path, "valetkey/")
-}
-
 // tokens is the token store. The Server's mutex guards it.
 type tokens struct {
 	now  func() time.Time
