@@ -39,7 +39,14 @@ type Coordinator interface {
 	// item. An item that becomes empty is deleted from the store.
 	Update(ctx context.Context, change func(Item) (Item, error)) (Item, error)
 
-	// Pending returns the journal's open entries for the identity.
+	// Lend claims the right to issue a key that is stored nowhere, since it is
+	// for the run of one command. The keys at VMS are looked at and the request
+	// is journaled as with Begin, in the journal of this machine, but the store
+	// is neither proven nor touched. When Lend fails nothing was issued.
+	Lend(ctx context.Context, r Request) (*Loan, error)
+
+	// Pending returns the journal's open entries for the identity, loans
+	// included.
 	Pending(ctx context.Context) ([]Entry, error)
 
 	// Settle replaces an open entry whose process is dead; a closed one is
@@ -81,6 +88,35 @@ type Claim struct {
 // Release ends the claim. After Commit or Abort it does nothing; without them
 // the journal entry stays open.
 func (c *Claim) Release() { c.release() }
+
+// Loan is a claim on a key that is not stored. Its journal entry stays open, and
+// its process counts as alive, from the request until the key is returned.
+// The order is Lend, the one request, Name, and Return; or Return at once where
+// no key came of it. A loan is used by one goroutine.
+type Loan struct {
+	Entry Entry // as journaled
+
+	open   *OpenEntry
+	unlock func() // idempotent
+}
+
+// Name journals which key VMS issued, with fsync, and lets others issue. When it
+// fails the claim is still held: delete the key at VMS, then Return.
+func (l *Loan) Name(accessKey string) error {
+	err := l.open.Update(func(e *Entry) { e.AccessKey = accessKey })
+	l.Entry = l.open.Entry
+	if err == nil {
+		l.unlock()
+	}
+	return err
+}
+
+// Return ends the loan: the zero outcome closes its entry, since the key is gone
+// or was never made. After a death without it the entry stays open.
+func (l *Loan) Return(o Outcome) error {
+	defer l.unlock()
+	return l.open.settle(o)
+}
 
 // Outcome is how a request that led to no stored key ended.
 type Outcome struct {

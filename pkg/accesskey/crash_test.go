@@ -83,6 +83,8 @@ func (w *world) act(ctx context.Context, do string) (accesskey.Key, error) {
 		return rotate(accesskey.RotateOptions{Now: true})
 	case "undo":
 		return rotate(accesskey.RotateOptions{Undo: true})
+	case "lend":
+		return accesskey.Key{}, w.lend(ctx, func(accesskey.Credentials) error { return w.vms.at("run") })
 	case "reap":
 		_, err := s.Reap(ctx, accesskey.ReapOptions{})
 		return accesskey.Key{}, err

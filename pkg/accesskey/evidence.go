@@ -35,7 +35,7 @@ func examine(machine string, it Item, list []Remote, entries []Entry, now time.T
 		}
 		f.over = f.over || e.AccessKey != ""
 		for _, k := range list {
-			if _, stored := it.Find(k.AccessKey); !stored && mayHaveMade(e, k) {
+			if _, stored := it.Find(k.AccessKey); !stored && mayHaveMade(e, k) && !claimed(entries, e, k) {
 				f.candidates = append(f.candidates, k)
 			}
 		}
@@ -69,6 +69,13 @@ func convict(found []finding, proves func(finding, Remote) bool) {
 	}
 }
 
+// claimed reports whether another entry names the key: VMS said whose it is.
+func claimed(entries []Entry, e Entry, k Remote) bool {
+	return e.AccessKey != k.AccessKey && slices.ContainsFunc(entries, func(other Entry) bool {
+		return other.ID != e.ID && !other.Closed && other.AccessKey == k.AccessKey
+	})
+}
+
 // mayHaveMade is the entry's view, which a key that is known to be left over settles.
 func mayHaveMade(e Entry, k Remote) bool {
 	if e.AccessKey != "" {
@@ -98,6 +105,8 @@ func (it Item) issuing(intent string, now time.Time) bool {
 func (f finding) reason(k Remote) string {
 	started := f.entry.Started.UTC().Format(time.RFC3339)
 	switch {
+	case f.entry.AccessKey == k.AccessKey && f.entry.Intent == Ephemeral:
+		return abandoned(f.entry)
 	case f.entry.AccessKey == k.AccessKey:
 		return "issued at " + started + ", could not be stored, and its secret is lost"
 	case f.proven:

@@ -24,6 +24,8 @@ type cluster struct {
 	path  string
 	hook  func(call string) error
 	clock time.Time // zero is at
+
+	afterList func() // called once; may be nil
 }
 
 func (c *cluster) now() time.Time {
@@ -116,6 +118,10 @@ func (c *cluster) Keys(context.Context) ([]accesskey.Remote, error) {
 		}
 		return nil
 	})
+	if do := c.afterList; do != nil {
+		c.afterList = nil
+		do()
+	}
 	return list, err
 }
 
@@ -200,6 +206,7 @@ type world struct {
 	notes    []string
 	slept    []time.Duration
 	patience int // so many sleeps end in time; 0 is no limit
+	onSleep  func()
 }
 
 // later moves all clocks.
@@ -240,6 +247,9 @@ func (w *world) service() *accesskey.Service {
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			w.slept = append(w.slept, d)
 			w.later(d)
+			if w.onSleep != nil {
+				w.onSleep()
+			}
 			if w.patience > 0 && len(w.slept) >= w.patience {
 				return context.DeadlineExceeded
 			}

@@ -48,7 +48,7 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 	if claim.Satisfied {
 		return issued{item: claim.Item}, nil
 	}
-	g, err := s.ask(ctx, vms, claim)
+	g, err := s.ask(ctx, vms, claim.Entry, func(o Outcome) error { return s.d.Coordinator.Abort(ctx, claim, o) })
 	if err != nil {
 		return issued{}, err
 	}
@@ -93,8 +93,8 @@ func observe(ctx context.Context, vms VMSKeys) (Observation, error) {
 	return seen, nil
 }
 
-// ask sends the one request, and settles the claim when no key comes of it.
-func (s *Service) ask(ctx context.Context, vms VMSKeys, claim *Claim) (Generation, error) {
+// ask sends the one request of an entry, and ends the claim when no key comes of it.
+func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, end func(Outcome) error) (Generation, error) {
 	post, cancel := context.WithTimeout(ctx, s.d.PostTimeout)
 	defer cancel()
 	id, sec, err := vms.CreateKey(post)
@@ -102,18 +102,18 @@ func (s *Service) ask(ctx context.Context, vms VMSKeys, claim *Claim) (Generatio
 		err = failure.New(failure.Network, "VMS issued a key without saying which")
 	}
 	if err == nil {
-		created := claim.Entry.ServerClock
+		created := e.ServerClock
 		if created.IsZero() {
-			created = claim.Entry.Started
+			created = e.Started
 		}
 		return Generation{
 			AccessKey: id, SecretKey: sec, State: Active, Created: created,
-			IssuedBy: claim.Entry.Machine, LongestRefresh: s.d.Refresh,
+			IssuedBy: e.Machine, LongestRefresh: s.d.Refresh,
 		}, nil
 	}
 	lost := !errors.Is(err, ErrNotIssued)
-	if abort := s.d.Coordinator.Abort(ctx, claim, Outcome{Unknown: lost}); abort != nil && !lost {
-		return Generation{}, errors.Join(err, abort)
+	if ended := end(Outcome{Unknown: lost}); ended != nil && !lost {
+		return Generation{}, errors.Join(err, ended)
 	}
 	switch {
 	case failure.Is(err, failure.KeyLimit):

@@ -79,6 +79,19 @@ func (o *OpenEntry) Close() error {
 	return nil
 }
 
+// settle ends a request that led to no stored key.
+func (o *OpenEntry) settle(out Outcome) error {
+	switch {
+	case out.LeftOver != "" || out.Unknown:
+		defer o.Leave()
+		if out.LeftOver == "" || out.LeftOver == o.AccessKey {
+			return nil
+		}
+		return o.Update(func(e *Entry) { e.AccessKey = out.LeftOver })
+	}
+	return o.Close()
+}
+
 // Leave gives the lock up and leaves the entry open, for whoever cleans up.
 func (o *OpenEntry) Leave() { _ = o.held.Release() }
 

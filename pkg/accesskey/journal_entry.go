@@ -20,6 +20,10 @@ const (
 	Issue  Intent = "issue"  // issue a key
 	Rotate Intent = "rotate" // issue a key and retire the one before
 	Delete Intent = "delete" // delete a key at VMS
+
+	// Ephemeral is to issue a key for one run and to delete it afterwards. The
+	// entry stays open, and names the key, as long as the run lasts.
+	Ephemeral Intent = "ephemeral"
 )
 
 // Keys is a list of access keys, or the knowledge that the list is unknown. An
@@ -70,7 +74,7 @@ type Entry struct {
 	KeysBefore Keys
 	// AccessKey is a key that is known to be left over: it was issued, could
 	// not be stored and could not be deleted again. Or, for Delete, the key
-	// that is to go.
+	// that is to go; for Ephemeral, the key that the run works with.
 	AccessKey string
 	// Closed entries are done with; they count no more.
 	Closed bool
@@ -138,7 +142,7 @@ func DecodeEntry(raw []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	switch w.Intent {
-	case Issue, Rotate, Delete:
+	case Issue, Rotate, Delete, Ephemeral:
 	default:
 		return Entry{}, newer("its intent is unknown to this release")
 	}

@@ -94,7 +94,7 @@ func (l *Local) Read(ctx context.Context) (Item, error) {
 
 // Begin implements Coordinator.
 func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
-	p, release, err := l.lock(ctx)
+	p, release, err := l.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -119,21 +119,22 @@ func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 		}
 		return nil, failure.Annotate(err, "prove the store before a key is issued (none was)")
 	}
-	if err = l.journal(ctx, c, r, id, p); err != nil {
+	if c.open, err = l.journal(ctx, r, id, p); err != nil {
 		l.restore(ctx, c.Item)
 		return nil, err
 	}
+	c.Entry = c.open.Entry
 	c.release = sync.OnceFunc(func() { c.open.Leave(); release() })
 	return c, nil
 }
 
 // journal looks at VMS and writes down what is about to be done.
-func (l *Local) journal(ctx context.Context, c *Claim, r Request, id string, p Places) error {
+func (l *Local) journal(ctx context.Context, r Request, id string, p Places) (*OpenEntry, error) {
 	var seen Observation
 	if r.Observe != nil {
 		var err error
 		if seen, err = r.Observe(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	now := l.o.Now()
@@ -141,11 +142,7 @@ func (l *Local) journal(ctx context.Context, c *Claim, r Request, id string, p P
 		ID: id, Intent: r.Intent, Machine: p.Machine, Identity: l.o.Identity,
 		Started: now, Deadline: now.Add(r.Timeout), ServerClock: seen.ServerClock, KeysBefore: seen.KeysBefore,
 	})
-	if err != nil {
-		return failure.Annotate(err, "write the journal before a key is issued (none was)")
-	}
-	c.open, c.Entry = open, open.Entry
-	return nil
+	return open, failureOf(err, "write the journal before a key is issued (none was)")
 }
 
 // Commit implements Coordinator.
@@ -192,18 +189,26 @@ func (l *Local) account(before, after Item) {
 func (l *Local) Abort(ctx context.Context, c *Claim, o Outcome) error {
 	defer c.Release()
 	l.restore(ctx, c.Item)
-	switch {
-	case o.LeftOver != "":
-		return c.open.Update(func(e *Entry) { e.AccessKey = o.LeftOver })
-	case o.Unknown:
-		return nil
+	return c.open.settle(o)
+}
+
+// Lend implements Coordinator.
+func (l *Local) Lend(ctx context.Context, r Request) (*Loan, error) {
+	p, unlock, err := l.lock(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c.open.Close()
+	open, err := l.journal(ctx, r, newID(l.o.Now()), p)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return &Loan{Entry: open.Entry, open: open, unlock: unlock}, nil
 }
 
 // Update implements Coordinator.
 func (l *Local) Update(ctx context.Context, change func(Item) (Item, error)) (Item, error) {
-	_, release, err := l.lock(ctx)
+	_, release, err := l.prepare(ctx)
 	if err != nil {
 		return Item{}, err
 	}
@@ -296,13 +301,19 @@ func (l *Local) restore(ctx context.Context, it Item) {
 	_ = l.replace(ctx, Item{}, it.DropPending())
 }
 
-// lock waits for the identity's lock and returns what releases it.
-func (l *Local) lock(ctx context.Context) (Places, func(), error) {
+// prepare makes the store ready to be used, which may mean to ask a person, and
+// takes the lock.
+func (l *Local) prepare(ctx context.Context) (Places, func(), error) {
 	if asks, ok := l.o.Store.(interface{ Prepare(context.Context) error }); ok {
 		if err := asks.Prepare(ctx); err != nil {
 			return Places{}, nil, err
 		}
 	}
+	return l.lock(ctx)
+}
+
+// lock waits for the identity's lock and returns what releases it.
+func (l *Local) lock(ctx context.Context) (Places, func(), error) {
 	p, err := l.o.Places()
 	if err != nil {
 		return Places{}, nil, err

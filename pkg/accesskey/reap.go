@@ -95,18 +95,26 @@ func (s *Service) reapOrphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.survey(ctx, vms, wanted{orphans: true, unlessCurrent: true}, true)
+	_, err = s.reapNow(ctx, vms, wanted{orphans: true, unlessCurrent: true})
+	return err
+}
+
+// reapNow reaps unasked, and reports whether a key was deleted. Only what the
+// caller would fail of, too, is an error.
+func (s *Service) reapNow(ctx context.Context, vms VMSKeys, w wanted) (bool, error) {
+	p, err := s.survey(ctx, vms, w, true)
 	if err == nil {
 		err = s.carryOut(ctx, vms, &p)
 	}
 	s.tell(p)
+	deleted := slices.ContainsFunc(p.steps, func(st step) bool { return st.done && st.Action == ActionDeleted })
 	if ended := ctx.Err(); ended != nil {
-		return failure.Annotate(ended, "look for what a crash left behind")
+		return deleted, failure.Annotate(ended, "look for what a crash left behind")
 	}
 	if failure.Is(err, failure.Auth) || failure.Is(err, failure.Store) {
-		return err
+		return deleted, err
 	}
-	return nil // a network that fails here fails at the request, too
+	return deleted, nil // a network that fails here fails at the request, too
 }
 
 // tell says what was done unasked.
@@ -198,6 +206,13 @@ func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) 
 		}
 		v := view{it: it, now: early, late: late}
 		_, v.canSwitch = vms.(Switch)
+		var before []Entry // loans end without the lock, also after the list was made
+		if w.orphans {
+			var err error
+			if before, err = s.d.Coordinator.Pending(ctx); err != nil {
+				return it, err
+			}
+		}
 		short, cancel := context.WithTimeout(ctx, observing) // a lock is held
 		defer cancel()
 		list, err := vms.Keys(short)
@@ -211,6 +226,7 @@ func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) 
 			if v.entries, err = s.d.Coordinator.Pending(ctx); err != nil {
 				return it, err
 			}
+			v.entries = withEnded(v.entries, before)
 		}
 		planned, after, err := v.plan(s.machine(), w)
 		p = planned
@@ -220,6 +236,19 @@ func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) 
 		return after, nil
 	})
 	return p, err
+}
+
+// withEnded adds the entries that have ended since they were read: the keys that
+// their processes worked with may still be on the list of VMS, and are nobody
+// else's.
+func withEnded(now, before []Entry) []Entry {
+	for _, e := range before {
+		if !slices.ContainsFunc(now, func(other Entry) bool { return other.ID == e.ID }) {
+			e.Alive = true
+			now = append(now, e)
+		}
+	}
+	return now
 }
 
 // clocks returns the time by the earlier and by the later of the local clock and

@@ -84,25 +84,34 @@ func (s *Service) newKey(ctx context.Context, vms VMSKeys, from string, o Rotate
 		if !failure.Is(err, failure.KeyLimit) {
 			return done.item, err
 		}
-		free, limit := s.explainFull(ctx, err)
-		end := start.Add(o.Wait)
-		if now := s.d.Now(); !now.Before(end) || free.After(end) {
-			return Item{}, limit
-		}
-		told.Do(func() {
-			s.d.Note("waiting for one of the two places of %s, until %s at most", s.d.Identity, stamp(end))
-		})
-		if err := s.await(ctx, free, end); err != nil {
-			return Item{}, failure.Wrap(failure.KindOf(err), err, "wait for one of the two places of %s", s.d.Identity)
+		free, limit := s.explainFull(ctx, err, "--replace ACCESS_KEY names the key to give up, --wait DURATION waits for room",
+			"; --now deletes the retiring key at once, --undo hands it out again")
+		if err := s.awaitRoom(ctx, limit, free, start.Add(o.Wait), &told); err != nil {
+			return Item{}, err
 		}
 	}
 }
 
+// awaitRoom waits until it is worth trying again. It returns the refusal where
+// that is not before the end.
+func (s *Service) awaitRoom(ctx context.Context, refusal error, free, end time.Time, told *sync.Once) error {
+	if now := s.d.Now(); !now.Before(end) || free.After(end) {
+		return refusal
+	}
+	told.Do(func() {
+		s.d.Note("waiting for one of the two places of %s, until %s at most", s.d.Identity, stamp(end))
+	})
+	if err := s.await(ctx, free, end); err != nil {
+		return failure.Wrap(failure.KindOf(err), err, "wait for one of the two places of %s", s.d.Identity)
+	}
+	return nil
+}
+
 // await waits until a place becomes free, or long enough to ask VMS again, since
-// another machine may make room, too. It looks at the clock every few seconds: a
-// timer stands still while the machine sleeps.
+// another machine may make room, too. It looks at the clock and at the loans of
+// this machine every few seconds: a timer stands still while the machine sleeps.
 func (s *Service) await(ctx context.Context, free, end time.Time) error {
-	now := s.d.Now()
+	now, lent := s.d.Now(), s.running(ctx)
 	until := now.Add(max(30*time.Second, end.Sub(now)/60))
 	if !free.IsZero() && free.Before(until) {
 		until = free
@@ -111,8 +120,11 @@ func (s *Service) await(ctx context.Context, free, end time.Time) error {
 		until = end
 	}
 	for first := true; first || s.d.Now().Before(until); first = false {
-		if err := s.d.Sleep(ctx, min(max(until.Sub(s.d.Now()), time.Second), 5*time.Second)); err != nil {
+		if err := s.d.Sleep(ctx, min(max(until.Sub(s.d.Now()), time.Second), 2*time.Second)); err != nil {
 			return err
+		}
+		if s.running(ctx) < lent {
+			return nil
 		}
 		if !free.IsZero() && !s.d.Now().Before(free) {
 			return nil
@@ -153,12 +165,11 @@ func (s *Service) makeRoom(ctx context.Context, vms VMSKeys, from string, o Rota
 }
 
 // explainFull adds to VMS's refusal when one of the places becomes free.
-func (s *Service) explainFull(ctx context.Context, refusal error) (free time.Time, err error) {
+func (s *Service) explainFull(ctx context.Context, refusal error, ways, whileRetiring string) (free time.Time, err error) {
 	var e *failure.Error
 	if !errors.As(refusal, &e) {
 		return free, refusal
 	}
-	const ways = "--replace ACCESS_KEY names the key to give up, --wait DURATION waits for room"
 	it, readErr := s.d.Coordinator.Read(ctx)
 	if readErr == nil {
 		for _, g := range it.Keys {
@@ -172,8 +183,8 @@ func (s *Service) explainFull(ctx context.Context, refusal error) (free time.Tim
 	case !free.IsZero():
 		e.Message += "; a place becomes free at " + stamp(free) + ", when the grace of the last rotation is over"
 		_ = e.WithDetail("free_at", stamp(free))
-		hint += "; --now deletes the retiring key at once, --undo hands it out again"
-	case err == nil && len(open) > 0:
+		hint += whileRetiring
+	case err == nil && slices.ContainsFunc(open, dead):
 		hint = "valetkey keys reap deletes what a crash left behind; " + ways
 	}
 	return free, e.WithHint("%s", hint)
