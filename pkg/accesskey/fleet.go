@@ -60,3 +60,7 @@ func (f *Fleet) Pending(context.Context) ([]Entry, error) { return nil, unfinish
 
 // Settle implements Coordinator.
 func (f *Fleet) Settle(context.Context, Entry) error { return unfinished() }
+
+// Lend implements Coordinator. What is lent is this machine's own affair: its
+// journal names it, the document does not.
+func (f *Fleet) Lend(context.Context, Request) (*Loan, error) { return nil, unfinished() }
