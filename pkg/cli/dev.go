@@ -88,6 +88,7 @@ func (a *app) runDev(f devFlags, command []string) error {
 	}
 	env := a.env
 	options := sandbox.Options{Dir: f.dir, VMSPort: f.vms, VaultPort: f.vault, S3Port: f.s3, Faults: f.faults, LogFile: f.log, Binary: exe}
+	options.Lost = func(err error) { a.term.Warn("%v", err) }
 	s, err := sandbox.Start(a.base, options)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/valetkey/valetkey/pkg/failure"
@@ -24,15 +25,17 @@ type entry struct {
 }
 
 // requestLog writes each entry whole and unbuffered, so that a reader finds a
-// request as soon as it has its answer.
+// request as soon as it has its answer. A file that cannot be written ends with
+// the last whole line, since a log with gaps would be believed; lost is told.
 type requestLog struct {
 	mu    sync.Mutex
 	files []*os.File
+	lost  func(error) // may be nil
 }
 
 // openLog starts the log at path, and appends a copy to extra if that is set.
-func openLog(path, extra string) (*requestLog, error) {
-	l := &requestLog{}
+func openLog(path, extra string, lost func(error)) (*requestLog, error) {
+	l := &requestLog{lost: lost}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600) // #nosec G304 -- in the sandbox's directory
 	if err != nil {
 		return nil, failure.Wrap(failure.Config, err, "open the request log")
@@ -58,9 +61,21 @@ func (l *requestLog) write(e entry) {
 	line = append(line, '\n')
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, f := range l.files {
-		_, _ = f.Write(line) // a full disk must not stop the servers
-	}
+	l.files = slices.DeleteFunc(l.files, func(f *os.File) bool {
+		n, err := f.Write(line)
+		if err == nil {
+			return false
+		}
+		// A full disk must not stop the servers.
+		if info, e := f.Stat(); e == nil && n > 0 {
+			_ = f.Truncate(info.Size() - int64(n))
+		}
+		_ = f.Close()
+		if l.lost != nil {
+			l.lost(failure.Wrap(failure.Internal, err, "the request log %s ends here", f.Name()))
+		}
+		return true
+	})
 }
 
 // Close closes the files; what is written later is dropped.

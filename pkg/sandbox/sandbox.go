@@ -40,9 +40,10 @@ type Options struct {
 
 	VMSPort, VaultPort, S3Port int // 0 takes a free one
 
-	Faults  []string // ROUTE=KIND or ROUTE=KIND*N, see [ListFaults]
-	LogFile string   // where the request log is copied to, appended
-	Binary  string   // absolute path of valetkey for credential_process; empty leaves that line out
+	Faults  []string    // ROUTE=KIND or ROUTE=KIND*N, see [ListFaults]
+	LogFile string      // where the request log is copied to, appended
+	Lost    func(error) // told once of each copy of the log that can be written no more; may be nil
+	Binary  string      // absolute path of valetkey for credential_process; empty leaves that line out
 }
 
 // Sandbox is a running sandbox. Its methods may be called concurrently.
@@ -117,7 +118,7 @@ func (s *Sandbox) start(ctx context.Context, o Options) error {
 	s.clock = observe.Clock{Dir: s.dir}
 	s.noise = &noise{path: filepath.Join(s.dir, noiseFile)}
 	var err error
-	if s.log, err = openLog(filepath.Join(s.dir, logFile), o.LogFile); err != nil {
+	if s.log, err = openLog(filepath.Join(s.dir, logFile), o.LogFile, o.Lost); err != nil {
 		return err
 	}
 	halves, err := s.halves()
