@@ -60,7 +60,9 @@ func TestUnknownShapesAreNeverAnEmptyList(t *testing.T) {
 		`{"results":null}`, `{"results":{}}`, `{"results":"AK1"}`, `{"results":[],"next":5}`, `{"results":[],"count":2}`, `{"count":2,"results":[{"access_key":"AK1"}]}`,
 		`{"detail":"ok"}`, `{"data":[]}`, `{"keys":[]}`, `{"access_keys":null}`, `{"access_keys":{}}`, `{"access_keys":["AK1"]}`, `{"async_task":{"id":1}}`,
 		`{"alice":{"enabled":true}}`, `{"AAAABBBBCCCCDDDD1111":true}`, `{"AAAABBBBCCCCDDDD1111":{}}`, `{"AAAABBBBCCCCDDDD1111":{"enabled":true,"access_key":"X"}}`,
-		`{"AAAABBBBCCCCDDDD1111":{"enabled":true},"count":1}`, `[] []`, `[{"access_key":"AK1"}`, `<html></html>`, `{"access_key":{"id":"AK1"}}`,
+		`{"AAAABBBBCCCCDDDD1111":{"enabled":true},"count":1}`,
+		`{"access_key":"AK1"}`, `{"access_key":"AK1","enabled":null}`, `{"access_key":"AK1","secret_key":"CANARY"}`, `{"access_key":"AK1","user":"alice"}`, `{"access_key":"AK1","enabled":"perhaps"}`,
+		`{"AAAABBBBCCCCDDDD1111":{"enabled":null}}`, `[] []`, `[{"access_key":"AK1"}`, `<html></html>`, `{"access_key":{"id":"AK1"}}`,
 	}
 	for _, body := range cases {
 		got, err := newFake(t, answers(200, body)).client(t).OwnKeys(t.Context())

@@ -94,6 +94,10 @@ func parseKeyList(body []byte) (keyPage, error) {
 			return page, err
 		}
 		if _, ok := v["access_key"]; ok {
+			// One key that says nothing of itself may be anything: the one that asks, say.
+			if !saysEnabled(v) {
+				return page, errors.New(describe(v))
+			}
 			page.keys, err = keysOf([]any{v})
 			return page, err
 		}
@@ -164,9 +168,7 @@ func keyedByAccessKey(v map[string]any) ([]Key, error) {
 		if inner, ok := entry["access_key"]; ok && inner != name {
 			return nil, unknown
 		}
-		_, enabled := entry["enabled"]
-		_, status := entry["status"]
-		if !enabled && !status {
+		if !saysEnabled(entry) {
 			return nil, unknown
 		}
 		entry["access_key"] = name
@@ -194,9 +196,16 @@ func keyOf(entry map[string]any) (Key, bool) {
 	}, ok
 }
 
+// stateNames are the members that say whether a key is enabled.
+var stateNames = []string{"enabled", "is_enabled", "status", "state"}
+
+func saysEnabled(entry map[string]any) bool {
+	return slices.ContainsFunc(stateNames, func(name string) bool { return entry[name] != nil })
+}
+
 // enabledOf is true when nothing is said: a key that VMS lists works unless it says otherwise.
 func enabledOf(entry map[string]any) (enabled, ok bool) {
-	for _, name := range []string{"enabled", "is_enabled", "status", "state"} {
+	for _, name := range stateNames {
 		switch v := entry[name].(type) {
 		case nil:
 			continue
