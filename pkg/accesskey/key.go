@@ -3,8 +3,10 @@ package accesskey
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
+	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
 )
 
@@ -23,6 +25,23 @@ type Key struct {
 	Stored     bool          // the secret is in our store
 	IssuedHere bool          // by this machine
 	State      State         // active, retiring or foreign
+}
+
+// maxAccessKey bounds an access key, in bytes. VAST's have 20 to 24.
+const maxAccessKey = 128
+
+// CheckAccessKey refuses what cannot be an access key, as failure.Usage: an empty
+// word, which an unset variable gives, one with spaces, or one of any length.
+func CheckAccessKey(id string) error {
+	switch {
+	case id == "":
+		return failure.New(failure.Usage, "the access key is empty").WithHint("valetkey keys list shows the keys there are")
+	case len(id) > maxAccessKey:
+		return failure.New(failure.Usage, "%d bytes are no access key: it has %d at most", len(id), maxAccessKey)
+	case strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }), strings.Trim(id, ".") == "":
+		return failure.New(failure.Usage, "%q is not an access key", id)
+	}
+	return nil
 }
 
 // KeyDocument is the frozen JSON form of a key. Members may be added, never

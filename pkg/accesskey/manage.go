@@ -51,6 +51,9 @@ func (s *Service) join(r Remote, it Item, here string) Key {
 // then needs no VMS, which never tells a secret again. Without it VMS is asked,
 // and a key that it does not know is failure.NotFound.
 func (s *Service) Show(ctx context.Context, id string, withSecret bool) (Key, error) {
+	if err := CheckAccessKey(id); err != nil {
+		return Key{}, err
+	}
 	if withSecret {
 		it, err := s.d.Coordinator.Read(ctx)
 		if err != nil {
@@ -89,6 +92,9 @@ type Deleted struct {
 // even where the store cannot be written. A key that only the store has is
 // removed from it; one that neither has is failure.NotFound.
 func (s *Service) Delete(ctx context.Context, id string) (Deleted, error) {
+	if err := CheckAccessKey(id); err != nil {
+		return Deleted{}, err
+	}
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
 		return Deleted{}, err

@@ -51,6 +51,11 @@ type Reaped struct {
 // what belongs to a process that lives or to another machine, are not touched.
 // A key list that is not understood is failure.Network: it proves nothing.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
+	for _, id := range o.AccessKeys {
+		if err := CheckAccessKey(id); err != nil {
+			return nil, err
+		}
+	}
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/valetkey/valetkey/pkg/accesskey"
 	"github.com/valetkey/valetkey/pkg/render"
 )
 
@@ -24,6 +25,9 @@ URL it signed. It is asked first; --yes answers.`,
 }
 
 func (a *app) runKeysDelete(id string, dryRun bool) error {
+	if err := accesskey.CheckAccessKey(id); err != nil {
+		return err
+	}
 	k, err := a.accessKeys(execStores)
 	if err != nil {
 		return err

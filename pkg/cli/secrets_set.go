@@ -103,7 +103,7 @@ func (a *app) secretInput(name string, f setFlags) (secret.Text, error) {
 		o.Source = "standard input"
 		return jobsecrets.InputValue(b, o)
 	case f.file != "":
-		b, err := readInputFile(f.file)
+		b, err := a.inputFile(f.file)
 		if err != nil {
 			return secret.Text{}, err
 		}
@@ -128,7 +128,31 @@ func (a *app) secretInput(name string, f setFlags) (secret.Text, error) {
 	return jobsecrets.InputValue(first.Bytes(), o)
 }
 
-// readInputFile reads a file that an argument names; one that is not there is a usage error.
+// inputFile reads a file that an argument names; one that is not there is a usage
+// error. A pipe that nobody writes to is waited for no longer than a server.
+func (a *app) inputFile(path string) ([]byte, error) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	ctx := a.wait()
+	done := make(chan result, 1)
+	go func() {
+		b, err := readInputFile(path)
+		done <- result{b, err}
+	}()
+	select {
+	case r := <-done:
+		return r.b, r.err
+	case <-ctx.Done():
+	}
+	if a.base.Err() != nil {
+		return nil, a.base.Err()
+	}
+	return nil, failure.New(failure.Usage, "read %s: its end did not come within %s", path, a.global.Timeout.Text()).
+		WithHint("--timeout gives it longer; standard input is waited for without a limit")
+}
+
 func readInputFile(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the person names the file
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -98,7 +99,7 @@ func (t *Terminal) Hint(format string, args ...any) {
 func (t *Terminal) Fail(format string, args ...any) { t.line("", format, args...) }
 
 func (t *Terminal) line(label, format string, args ...any) {
-	text := Visible(fmt.Sprintf(format, args...))
+	text := Visible(Bounded(fmt.Sprintf(format, args...)))
 	prefix := "valetkey: "
 	if t.ErrColor {
 		prefix = "\x1b[1mvaletkey:\x1b[0m "
@@ -113,6 +114,25 @@ func (t *Terminal) Raw(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, _ = fmt.Fprintln(t.Err, line) // nobody is left to tell
+}
+
+// maxTold bounds what is told in one line, in bytes.
+const maxTold = 2000
+
+// Bounded leaves out the middle of a text that is longer than anybody reads: an
+// argument may have any length, and the beginning and the end say what is wrong.
+func Bounded(s string) string {
+	if len(s) <= maxTold {
+		return s
+	}
+	head, tail := maxTold/2, len(s)-maxTold/2
+	for head > 0 && !utf8.RuneStart(s[head]) {
+		head--
+	}
+	for tail < len(s) && !utf8.RuneStart(s[tail]) {
+		tail++
+	}
+	return fmt.Sprintf("%s… (%d bytes) …%s", s[:head], tail-head, s[tail:])
 }
 
 // Visible returns s with control characters, and the marks that reorder text,
