@@ -57,6 +57,9 @@ type LocalOptions struct {
 	Now      func() time.Time
 	Wait     time.Duration     // longest wait for the lock; 0 is 30 s. The context may end it sooner.
 	Waiting  func(what string) // told when a wait has lasted a second; may be nil
+	// Unreadable words the error of an item that is damaged or was written by a
+	// newer valetkey as trouble of its store; nil leaves it.
+	Unreadable func(error) error
 }
 
 // Local coordinates the processes of one machine, and of machines that share
@@ -89,7 +92,11 @@ func (l *Local) Read(ctx context.Context) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	return DecodeItem(l.o.Identity, raw)
+	it, err := DecodeItem(l.o.Identity, raw)
+	if err != nil && l.o.Unreadable != nil {
+		err = l.o.Unreadable(err)
+	}
+	return it, err
 }
 
 // Begin implements Coordinator.

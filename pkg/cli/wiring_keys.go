@@ -58,9 +58,10 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 		Identity: identity,
 		Coordinator: accesskey.NewLocal(accesskey.LocalOptions{
 			Identity: identity, Store: store, Now: a.clock,
-			Places:  func() (accesskey.Places, error) { return a.places(identity, storeDir) },
-			Wait:    a.global.Timeout.Duration(),
-			Waiting: a.waitingFor,
+			Places:     func() (accesskey.Places, error) { return a.places(identity, storeDir) },
+			Wait:       a.global.Timeout.Duration(),
+			Waiting:    a.waitingFor,
+			Unreadable: func(err error) error { return keystore.Unreadable(store.Name(), err) },
 		}),
 		VMS:         a.connectKeys,
 		Machine:     durable.MachineID,

@@ -44,7 +44,7 @@ func (a *app) loadLogin(ctx context.Context, name string, t settings.TLS) (*logi
 	}
 	item, err := logintoken.Decode(name, raw)
 	if err != nil {
-		return nil, err
+		return nil, keystore.Unreadable(store.Name(), err)
 	}
 	return &item, t.CheckStored("the stored login", item.Trust)
 }
@@ -263,7 +263,7 @@ func (a *app) secretID(auth settings.VaultAuth) (secret.Text, error) {
 		return auth.SecretID.Secret(), nil
 	}
 	if !auth.SecretIDFile.IsEmpty() {
-		b, err := readInputFile(auth.SecretIDFile.Text())
+		b, err := a.inputFile(auth.SecretIDFile.Text())
 		if err != nil {
 			return secret.Text{}, failure.Wrap(failure.Config, err, "vault.auth.secret_id_file (%s)", auth.SecretIDFile.Source)
 		}

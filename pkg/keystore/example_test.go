@@ -24,7 +24,7 @@ func ExampleStore() {
 }
 
 func ExampleReasonOf() {
-	err := keystore.Unusable("os", keystore.Locked, nil, "os store: read the key")
+	err := keystore.Unusable("kernel", keystore.Denied, nil, "kernel store: read the key")
 	fmt.Println(keystore.ReasonOf(err), failure.DetailsOf(err)["alternatives"])
-	// Output: locked [file]
+	// Output: denied [file os]
 }

@@ -10,6 +10,8 @@ package keystore
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -63,6 +65,13 @@ func Unusable(store string, reason Reason, cause error, format string, args ...a
 	return e
 }
 
+// Unreadable words an item whose content cannot be used, whole as the store gave
+// it, as a store that cannot be used. The hint of the cause stays.
+func Unreadable(store string, cause error) *failure.Error {
+	e := Unusable(store, Damaged, cause, "%s store", store)
+	return e.WithHint("%s", failure.HintOf(cause))
+}
+
 // ReasonOf returns the reason of an unusable store in err's chain, or "".
 func ReasonOf(err error) Reason {
 	if !failure.Is(err, failure.Store) {
@@ -72,18 +81,20 @@ func ReasonOf(err error) Reason {
 	return Reason(reason)
 }
 
-// alternatives are the stores that outlive a process and do not need what the
-// named one needs.
+// hasKernel: only Linux has a keyring in its kernel.
+const hasKernel = runtime.GOOS == "linux"
+
+// alternatives are the stores of this system that outlive a process and do not
+// need what the named one needs.
 func alternatives(store string) []string {
+	order := []string{"os", "file", "kernel"}
 	switch store {
-	case "os":
-		return []string{"file"}
-	case "kernel": // where it is closed there is rarely a desktop
-		return []string{"file", "os"}
+	case "os", "kernel": // where the keyring of the kernel is closed there is rarely a desktop
+		order = []string{"file", "kernel", "os"}
 	case "file":
-		return []string{"os"}
+		order = []string{"os", "kernel"}
 	}
-	return []string{"os", "file"}
+	return slices.DeleteFunc(order, func(other string) bool { return other == store || other == "kernel" && !hasKernel })
 }
 
 // begin checks what every call checks first.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,12 +93,31 @@ func TestReasons(t *testing.T) {
 		for call, do := range each(NewOS(OSOptions{Keyring: c.ring})) {
 			err := do(t.Context())
 			details := failure.DetailsOf(err)
-			if ReasonOf(err) != c.want || details["store"] != "os" || fmt.Sprint(details["alternatives"]) != "[file]" || !strings.Contains(failure.HintOf(err), "--store file") {
+			if ReasonOf(err) != c.want || details["store"] != "os" || fmt.Sprint(details["alternatives"]) != alternativesOfOS || !strings.Contains(failure.HintOf(err), "--store file") {
 				t.Errorf("%s, %s: %v %v", name, call, err, details)
 			}
 		}
 	}
 	if ReasonOf(failure.New(failure.Auth, "x")) != "" || ReasonOf(nil) != "" {
 		t.Error("a reason out of nothing")
+	}
+}
+
+// What is named instead can be used on this system.
+var alternativesOfOS = map[bool]string{true: "[file kernel]", false: "[file]"}[runtime.GOOS == "linux"]
+
+func TestAlternatives(t *testing.T) {
+	for _, store := range []string{"os", "kernel", "file", "vault", "memory"} {
+		alt := alternatives(store)
+		if len(alt) == 0 || slices.Contains(alt, store) || slices.Contains(alt, "kernel") != (runtime.GOOS == "linux" && store != "kernel") {
+			t.Errorf("%s: %v", store, alt)
+		}
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	err := Unreadable("file", failure.New(failure.Store, "the item is damaged").WithHint("mend it"))
+	if ReasonOf(err) != Damaged || failure.DetailsOf(err)["store"] != "file" || failure.HintOf(err) != "mend it" || err.Error() != "file store: the item is damaged" {
+		t.Errorf("%v %v", err, failure.DetailsOf(err))
 	}
 }
