@@ -90,7 +90,8 @@ func (a *app) loginVault() *cobra.Command {
 		Use:   "vault",
 		Short: "Log in to Vault and keep the token",
 		Long: `Log in to Vault and keep the token. The method token asks for a token and checks it; approle
-and userpass get one. A token is renewed past half of its life when it is used.`,
+and userpass get one. A token is renewed past half of its life when it is used. What logout
+revokes is only what this command got itself: a token that was given may be in use elsewhere.`,
 		Example: `  valetkey login vault
   valetkey login vault --vault-auth-method userpass --vault-username alice
   valetkey login vault --vault-auth-method approle --vault-role-id ID --vault-secret-id-file FILE`,
@@ -129,6 +130,7 @@ func (a *app) runLoginVault(passwordStdin bool) error {
 		if item.Access, err = a.vaultToken(auth, typed); err != nil {
 			return err
 		}
+		item.Given = true
 		client.SetToken(item.Access)
 	} else {
 		login, err := a.vaultLogin(ctx, client, auth, typed)

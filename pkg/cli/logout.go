@@ -15,9 +15,11 @@ func (a *app) logout() *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "logout [vms | vault]",
-		Short: "Forget stored logins; a Vault token is revoked",
-		Long: `Forget the stored logins of VMS, of Vault, or of both. A token of Vault is revoked first, and
-with it everything that was issued under it. VMS has no way to revoke a token: it ends by itself.`,
+		Short: "Forget stored logins, and revoke tokens got from Vault",
+		Long: `Forget the stored logins of VMS, of Vault, or of both. A token that valetkey got
+from Vault is revoked first, and with it everything that was issued under it. One that was
+given to valetkey login vault is only forgotten: it may be in use elsewhere. VMS has no way to
+revoke a token: it ends by itself.`,
 		Example:   "  valetkey logout\n  valetkey logout vault",
 		Args:      oneOf,
 		ValidArgs: []string{"vms", "vault"},
@@ -112,10 +114,14 @@ func (a *app) logoutVault(ctx context.Context, dryRun, optional bool) ([]string,
 		if dryRun {
 			continue
 		}
-		client.SetToken(item.Access)
-		// A token that Vault does not take any more is gone already.
-		if err := client.RevokeSelf(ctx); err != nil && !failure.Is(err, failure.Auth) && !failure.Is(err, failure.Forbidden) {
-			return done, failure.Annotate(err, "revoke the stored token")
+		if item.Given {
+			a.term.Note("the token of %s was given to valetkey: it is forgotten, and not revoked", place.address)
+		} else {
+			client.SetToken(item.Access)
+			// A token that Vault does not take any more is gone already.
+			if err := client.RevokeSelf(ctx); err != nil && !failure.Is(err, failure.Auth) && !failure.Is(err, failure.Forbidden) {
+				return done, failure.Annotate(err, "revoke the stored token")
+			}
 		}
 		if err := a.dropLogin(ctx, name); err != nil {
 			return done, err

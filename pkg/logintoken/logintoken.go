@@ -45,6 +45,7 @@ type Item struct {
 	Expires   time.Time
 	TTL       time.Duration // as granted; half of it is when renewing starts
 	Renewable bool          // Vault
+	Given     bool          // Vault: a person had the token from elsewhere, where it may be in use; it is not ours to revoke
 	Accessor  string        // Vault: names the token without being it
 	Trust     string        // what the address was trusted by, so that a login is not sent to another server of that name
 }
@@ -99,6 +100,7 @@ type wire struct {
 	Expires   time.Time `json:"expires,omitzero"`
 	TTL       int64     `json:"ttl_seconds,omitempty"`
 	Renewable bool      `json:"renewable,omitempty"`
+	Given     bool      `json:"given,omitempty"`
 	Accessor  string    `json:"accessor,omitempty"`
 	Trust     string    `json:"trust,omitempty"`
 }
@@ -112,7 +114,7 @@ func (it Item) Encode() ([]byte, error) {
 		Version: version, Kind: it.Kind, Address: it.Address, Realm: it.Realm, Mount: it.Mount, User: it.User,
 		Access: it.Access.Reveal(), Refresh: it.Refresh.Reveal(),
 		Obtained: second(it.Obtained), Expires: second(it.Expires), TTL: int64(it.TTL / time.Second),
-		Renewable: it.Renewable, Accessor: it.Accessor, Trust: it.Trust,
+		Renewable: it.Renewable, Given: it.Given, Accessor: it.Accessor, Trust: it.Trust,
 	})
 	if err != nil {
 		return nil, failure.New(failure.Internal, "encode a stored login")
@@ -151,7 +153,7 @@ func Decode(name string, raw []byte) (Item, error) {
 		Kind: w.Kind, Address: w.Address, Realm: w.Realm, Mount: w.Mount, User: w.User,
 		Access: secret.FromString(w.Access), Refresh: secret.FromString(w.Refresh),
 		Obtained: second(w.Obtained), Expires: second(w.Expires), TTL: time.Duration(w.TTL) * time.Second,
-		Renewable: w.Renewable, Accessor: w.Accessor, Trust: w.Trust,
+		Renewable: w.Renewable, Given: w.Given, Accessor: w.Accessor, Trust: w.Trust,
 	}
 	if it.Name() != name {
 		return Item{}, failure.New(failure.Store, "stored login %q is that of %q", name, it.Name()).

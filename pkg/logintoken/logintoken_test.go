@@ -28,6 +28,10 @@ var golden = map[string]logintoken.Item{
 		Access: secret.FromString("hvs.CAESI"), Obtained: at, Expires: at.Add(768 * time.Hour), TTL: 768 * time.Hour,
 		Renewable: true, Accessor: "acc",
 	},
+	"given": {
+		Kind: logintoken.Vault, Address: "vault.example.com", Mount: "token", User: "token",
+		Access: secret.FromString("hvs.CAESI"), Obtained: at, Given: true, Accessor: "acc",
+	},
 	"least": {Kind: logintoken.VMS, Address: "v", User: "u", Access: secret.FromString("t")},
 }
 
