@@ -64,8 +64,12 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 		return err
 	}
 	section := awsconfig.Section(profile)
+	answer := configureAnswer{Profile: profile, Entries: map[string]string{}}
+	for _, e := range entries {
+		answer.Entries[e.Name] = e.Value
+	}
 	if show {
-		return render.Write(a.proc.Stdout, awsconfig.Edit(nil, section, entries))
+		return a.print(render.Text(answer, string(awsconfig.Edit(nil, section, entries))))
 	}
 	configPath, err := a.awsFile("AWS_CONFIG_FILE", "config")
 	if err != nil {
@@ -79,10 +83,7 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 		return err
 	}
 	after := awsconfig.Edit(before, section, entries)
-	answer := configureAnswer{File: configPath, Profile: profile, Changed: string(before) != string(after), Entries: map[string]string{}}
-	for _, e := range entries {
-		answer.Entries[e.Name] = e.Value
-	}
+	answer.File, answer.Changed = configPath, string(before) != string(after)
 	if !answer.Changed {
 		a.term.Note("%s has the profile %s already", configPath, profile)
 		return a.print(render.Text(answer, ""))
