@@ -42,8 +42,8 @@ func TestKilledAtRandom(t *testing.T) {
 	seed := time.Now().UnixNano()
 	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // which moment is no secret
 	v.run("keys", "create")
-	whole := v.duration("keys", "rotate", "--now")
-	lines := [][]string{{"rotate"}, {"rotate", "--now"}, {"rotate", "--undo"}, {"reap", "--yes"}, {"create"}}
+	whole := v.duration("keys", "rotate", "--now", "--yes")
+	lines := [][]string{{"rotate"}, {"rotate", "--now", "--yes"}, {"rotate", "--undo"}, {"reap", "--yes"}, {"create"}}
 	died, hours := 0, 0
 	for i := 0; died < kills && i < 20*kills; i++ {
 		line := append([]string{"keys"}, lines[random.IntN(len(lines))]...)

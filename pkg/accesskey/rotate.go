@@ -16,6 +16,10 @@ type RotateOptions struct {
 	Undo    bool          // give the key that retired last its role back
 	Replace string        // the access key to give up first, so that there is room
 	Wait    time.Duration // how long to wait for room; 0 does not
+	// Confirm is asked before anything is done, with the access keys that Now and
+	// Replace delete before their grace is over, if there are any; nil agrees. Its
+	// error ends the rotation.
+	Confirm func(doomed []string) error
 }
 
 // Rotated is what a rotation led to.
@@ -49,6 +53,11 @@ func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) 
 	if o.Undo {
 		return s.undo(ctx, vms, from)
 	}
+	if doomed := o.doomed(it); len(doomed) > 0 && o.Confirm != nil {
+		if err := o.Confirm(doomed); err != nil {
+			return Rotated{}, err
+		}
+	}
 	if it, err = s.newKey(ctx, vms, from, o); err != nil {
 		return Rotated{}, err
 	}
@@ -60,7 +69,34 @@ func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) 
 	return s.rotated(ctx, vms, it, o.Now)
 }
 
+// Doomed returns what a rotation would ask about: see RotateOptions.Confirm.
+func (s *Service) Doomed(ctx context.Context, o RotateOptions) ([]string, error) {
+	it, err := s.d.Coordinator.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return o.doomed(it), checkRotate(o, it.currentKey())
+}
+
+func (o RotateOptions) doomed(it Item) []string {
+	var ids []string
+	if o.Replace != "" {
+		ids = append(ids, o.Replace)
+	}
+	for _, g := range it.Live() {
+		if o.Now && (g.retired() || g.AccessKey == it.currentKey()) && g.AccessKey != o.Replace {
+			ids = append(ids, g.AccessKey)
+		}
+	}
+	return ids
+}
+
 func checkRotate(o RotateOptions, current string) error {
+	if o.Replace != "" {
+		if err := CheckAccessKey(o.Replace); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.Undo && (o.Now || o.Replace != "" || o.Wait != 0):
 		return failure.New(failure.Usage, "an undo takes no other option")

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +32,8 @@ A new key that does not work is deleted again, and the old one stays. A rotation
 killed is gone on with by the next one. Of several at once one issues a key, and all end with
 that.
 
+--now and --replace delete a key that may be in use: they ask first, and --yes answers.
+
 A user has two slots. While the old key retires, or another machine holds the other slot,
 there is no room: the exit code is 8, and the message says when a slot becomes free.`,
 		Example: `  valetkey keys rotate
@@ -37,8 +41,13 @@ there is no room: the exit code is 8, and the message says when a slot becomes f
   valetkey keys rotate --now                    the old key may have leaked: delete it at once
   valetkey keys rotate --replace 4XACULB2SLCZ80ZQPVMX
   valetkey keys rotate --wait 24h               until there is room`,
-		RunE: func(*cobra.Command, []string) error { return a.runKeysRotate(f) },
 	})
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if f.replace == "" && cmd.Flags().Changed("replace") { // an unset variable, most likely
+			return failure.New(failure.Usage, "--replace is empty").WithHint("valetkey keys list shows the keys there are")
+		}
+		return a.runKeysRotate(f)
+	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.now, "now", false, "delete the old key at once, and one that still retires before")
 	flags.BoolVar(&f.undo, "undo", false, "within the grace: swap the roles of the two keys")
@@ -75,6 +84,9 @@ func (a *app) runKeysRotate(f rotateFlags) error {
 	if f.dryRun {
 		return a.dryKeysRotate(k, o)
 	}
+	o.Confirm = func(doomed []string) error {
+		return a.confirm(fmt.Sprintf("Delete access key %s of %s? What still uses it stops working.", strings.Join(doomed, " and "), k.identity))
+	}
 	r, err := k.service.Rotate(a.wait(), o)
 	if err != nil {
 		return err
@@ -94,9 +106,16 @@ func (a *app) runKeysRotate(f rotateFlags) error {
 
 // dryKeysRotate looks, and changes nothing.
 func (a *app) dryKeysRotate(k keysOf, o accesskey.RotateOptions) error {
+	doomed, err := k.service.Doomed(a.wait(), o)
+	if err != nil {
+		return err
+	}
 	keys, err := k.service.List(a.wait())
 	if err != nil {
 		return err
+	}
+	if len(doomed) > 0 {
+		a.term.Note("would delete %s", strings.Join(doomed, " and "))
 	}
 	old := "no stored key"
 	if key, err := k.service.Current(a.wait()); err == nil {
