@@ -37,6 +37,7 @@ const (
 // next run finds it.
 type program struct {
 	dir, pkg, name string // dir is the module's, as seen from this one
+	tests          bool   // the program is that of the package's tests
 	once           sync.Once
 	path           string
 	err            error
@@ -46,6 +47,7 @@ var (
 	valetkeyProgram = &program{dir: "../..", pkg: "./cmd/valetkey", name: "valetkey-servers"}
 	vaultProgram    = &program{dir: ".", pkg: "./cmd/realvault", name: "realvault"}
 	minioProgram    = &program{dir: "minio", pkg: "github.com/minio/minio", name: "minio"}
+	storiesProgram  = &program{dir: "../..", pkg: "./testscripts", name: "stories.test", tests: true}
 )
 
 func (p *program) build() (string, error) {
@@ -59,7 +61,12 @@ func (p *program) build() (string, error) {
 		// As `go vet` and the linter build it, so that what they compiled is used again.
 		ctx, cancel := context.WithTimeout(context.Background(), buildPatience)
 		defer cancel()
-		build := exec.CommandContext(ctx, "go", "build", "-C", p.dir, "-o", p.path, p.pkg)
+		verb := []string{"build"}
+		if p.tests {
+			verb = []string{"test", "-c"}
+		}
+		build := exec.CommandContext(ctx, "go", append(verb, "-o", p.path, p.pkg)...)
+		build.Dir = p.dir
 		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // it ends its compilers
 		build.WaitDelay = 10 * time.Second
 		if out, err := build.CombinedOutput(); err != nil {
@@ -268,4 +275,14 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
+}
+
+// output is what a program prints, without the newline at its end.
+func output(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, args...).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	return strings.TrimSuffix(string(out), "\n")
 }
