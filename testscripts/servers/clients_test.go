@@ -78,7 +78,7 @@ func javaScript(t *testing.T) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"package.json", "package-lock.json", "s3.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", "s3.mjs", "load.mjs"} {
 		data, err := os.ReadFile(here(t, "clients/js/"+name))
 		if err != nil {
 			t.Fatal(err)

@@ -47,6 +47,7 @@ var (
 	valetkeyProgram = &program{dir: "../..", pkg: "./cmd/valetkey", name: "valetkey-servers"}
 	vaultProgram    = &program{dir: ".", pkg: "./cmd/realvault", name: "realvault"}
 	minioProgram    = &program{dir: "minio", pkg: "github.com/minio/minio", name: "minio"}
+	goSDKProgram    = &program{dir: "../..", pkg: "./testscripts/gosdk", name: "gosdk"}
 	storiesProgram  = &program{dir: "../..", pkg: "./testscripts", name: "stories.test", tests: true}
 )
 
