@@ -34,13 +34,15 @@ func CheckProfile(profile string) error {
 }
 
 // CommandLine joins a program and its arguments for credential_process. Some AWS
-// tools hand the line to a shell, others split it at spaces, and some readers
-// drop what follows a quoted first word: so the path is quoted only when it must
-// be, with double quotes, and what no form of quoting can carry is refused.
+// tools hand the line to a shell, others split it at spaces: so the path is
+// quoted only when it must be, with double quotes, and what no form of quoting
+// can carry is refused. Readers of older SDKs drop what follows a quoted first
+// word, so on Unix env(1) goes before one; others end the line at a # or ; after
+// a space.
 func CommandLine(path string, args ...string) (string, error) {
 	words := append([]string{path}, args...)
 	for i, w := range words {
-		if strings.ContainsAny(w, "\"'`$\r\n%!") || w == "" {
+		if w == "" || strings.ContainsAny(w, "\"'`$\r\n\t%!") || strings.Contains(w, " #") || strings.Contains(w, " ;") {
 			return "", failure.New(failure.Config, "%q cannot stand in a credential_process line", w).
 				WithHint("AWS tools disagree on quoting: install valetkey under a path of letters, digits, - _ . and spaces")
 		}
@@ -48,8 +50,14 @@ func CommandLine(path string, args ...string) (string, error) {
 			words[i] = `"` + w + `"`
 		}
 	}
+	if strings.HasPrefix(words[0], `"/`) {
+		words = append([]string{Env}, words...)
+	}
 	return strings.Join(words, " "), nil
 }
+
+// Env is the program that runs another, which every Unix has there.
+const Env = "/usr/bin/env"
 
 func needsQuotes(r rune) bool {
 	switch {

@@ -76,7 +76,7 @@ func TestCommandLine(t *testing.T) {
 		want string
 	}{
 		{"/usr/bin/valetkey", []string{"credential-process"}, `/usr/bin/valetkey credential-process`},
-		{"/opt/my tools/valetkey", []string{"credential-process", "--profile", "lab"}, `"/opt/my tools/valetkey" credential-process --profile lab`},
+		{"/opt/my tools/valetkey", []string{"credential-process", "--profile", "lab"}, `/usr/bin/env "/opt/my tools/valetkey" credential-process --profile lab`},
 		{`C:\Program Files\valetkey.exe`, []string{"credential-process"}, `"C:\Program Files\valetkey.exe" credential-process`},
 	} {
 		got, err := awsconfig.CommandLine(c.path, c.args...)

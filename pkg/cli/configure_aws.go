@@ -35,7 +35,10 @@ func (a *app) configureAWS() *cobra.Command {
 credentials come from ` + "`valetkey credential-process`" + `. The rest of the file is kept byte for byte.
 
 A profile of that name that has static keys or a role already, here or in the AWS credentials
-file, would win over credential_process, so it is refused. What would change is shown before it is written.`,
+file, would win over credential_process, so it is refused. What would change is shown before it is written.
+
+A few tools refuse a profile that names a certificate authority (ca_bundle), since they have a setting of
+their own for it, rclone among them: --s3-ca-file "" leaves it out.`,
 		Example: `  valetkey configure aws                         write [profile valetkey]
   valetkey configure aws --aws-profile default   make it the default of all AWS tools
   valetkey configure aws --print                 print the section, write nothing`,
@@ -143,10 +146,10 @@ func (a *app) awsEntries() ([]awsconfig.Entry, error) {
 		return nil, err
 	}
 	entries := []awsconfig.Entry{{Name: "credential_process", Value: line}, {Name: "region", Value: s3.Region.Text()}}
-	if s3.Endpoint.Set {
+	if s3.Endpoint.Text() != "" {
 		entries = append(entries, awsconfig.Entry{Name: "endpoint_url", Value: endpointURL(s3.Endpoint.Text())})
 	}
-	if s3.CAFile.Set {
+	if s3.CAFile.Text() != "" {
 		entries = append(entries, awsconfig.Entry{Name: "ca_bundle", Value: s3.CAFile.Text()})
 	}
 	address, err := a.set.Lookup("vms.address")

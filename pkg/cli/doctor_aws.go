@@ -71,6 +71,9 @@ func (d *checkup) checkProcess(context.Context) ([]doctor.Finding, error) {
 	for _, l := range lines {
 		words, found := doctor.ReadLine(l.line, runtime.GOOS == "windows")
 		if len(words) > 0 {
+			if words[0] == awsconfig.Env && len(words) > 1 {
+				words = words[1:]
+			}
 			found = append(found, d.program(words[0])...)
 			found = append(found, d.patience(words)...)
 		}

@@ -29,7 +29,7 @@ func ReadLine(line string, windows bool) (words []string, findings []Finding) {
 	if strings.HasPrefix(line, `"`) && len(r.words) > 1 {
 		r.found = append(r.found, Finding{
 			Severity: Info, Message: "older SDKs read nothing after a quoted first word",
-			Hint: "a path without spaces needs no quotes",
+			Hint: "a path without spaces needs no quotes, and on Unix valetkey configure aws puts /usr/bin/env before one with spaces",
 		})
 	}
 	return r.words, r.found

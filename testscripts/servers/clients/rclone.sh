@@ -1,6 +1,6 @@
 #!/bin/sh
 # rclone on the sandbox, with the AWS SDK's own search for credentials (env_auth),
-# which finds credential_process in AWS_CONFIG_FILE.
+# which finds credential_process in the AWS config file.
 set -eu
 work=$1
 export RCLONE_CONFIG="$work/rclone.conf"
@@ -10,12 +10,12 @@ type = s3
 provider = Other
 env_auth = true
 endpoint = $VALETKEY_S3_ENDPOINT
-region = $AWS_REGION
+region = us-east-1
 force_path_style = true
 no_check_bucket = true
 END
 export AWS_SDK_LOAD_CONFIG=true
-ca=$AWS_CA_BUNDLE
+ca=${2:-${AWS_CA_BUNDLE:-}}
 unset AWS_CA_BUNDLE # rclone's own transport does not take it: it has --ca-cert
 rclone() { command rclone --ca-cert "$ca" --retries 1 --low-level-retries 1 "$@"; }
 
