@@ -34,7 +34,7 @@ var plays = []play{
 	{"credential-process, an orphan", orphaned, []string{"credential-process"}},
 	{"rotate", created, []string{"keys", "rotate"}},
 	{"rotate, an old key is due", due, []string{"keys", "rotate"}},
-	{"rotate --now, one is retiring", retiring, []string{"keys", "rotate", "--now"}},
+	{"rotate --now, one is retiring", retiring, []string{"keys", "rotate", "--now", "--yes"}},
 	{"rotate --undo", retiring, []string{"keys", "rotate", "--undo"}},
 	{"reap, an old key is due", due, []string{"keys", "reap", "--yes"}},
 	{"reap, an orphan", orphaned, []string{"keys", "reap", "--yes"}},
