@@ -51,10 +51,11 @@ docs: ## regenerate man/, completions/ and docs/reference
 lint: bin/golangci-lint lint-cross lint-shell lint-man ## golangci-lint, cross builds, shell scripts, man pages
 	bin/golangci-lint run
 
-# Apart, since it compiles what the real servers are made of; .ci/run calls it.
+# Apart, since it compiles what the real servers are made of, which takes longer
+# than the linter waits by itself; .ci/run calls it after test-servers has done so.
 .PHONY: lint-servers
 lint-servers: bin/golangci-lint
-	cd testscripts/servers && ../../bin/golangci-lint run --config ../../.golangci.yaml
+	cd testscripts/servers && ../../bin/golangci-lint run --timeout 30m --config ../../.golangci.yaml
 
 # What is written for another system must at least compile and pass vet there.
 .PHONY: lint-cross
