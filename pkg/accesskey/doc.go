@@ -8,6 +8,10 @@
 // journal [Entry] are formats that other releases read: both carry a version,
 // and a newer one is refused, not misread.
 //
+// Machines that share one key do so through one [Document], changed by
+// check-and-set, which is store, lock and journal in one; see [Fleet]. Its
+// format, [FleetDoc], has a version, too.
+//
 // Transitions of an item are pure functions; a [Coordinator] does the reading,
 // locking and writing around them, and [Service] talks to VMS.
 package accesskey

@@ -16,22 +16,26 @@ type finding struct {
 	proven bool
 	// over: whatever the request did has happened.
 	over bool
+	// unsettled: a process that lives may have made one of the candidates.
+	unsettled bool
+	// late: the candidates were created after the request should have ended.
+	late bool
 }
 
-// examine judges the open entries of this machine's dead processes. The keys at
-// VMS must have been listed before the entries and the item were read: a key
-// that somebody has just issued is then in the item, or in a live entry's span.
-// Entries whose process lives and entries of other machines are left alone; what
-// they may have made is proven to be nobody else's.
-func examine(machine string, it Item, list []Remote, entries []Entry, now time.Time) []finding {
+// examine judges the open entries of dead processes. The keys at VMS must have
+// been listed before the entries and the item were read: a key that somebody
+// has just issued is then in the item, or in a live entry's span. Entries whose
+// process lives are left alone; what they may have made is proven to be nobody
+// else's.
+func examine(it Item, list []Remote, entries []Entry, now time.Time) []finding {
 	var found []finding
 	for _, e := range entries {
-		if e.Alive || e.Closed || e.Machine != machine || e.Identity != it.Identity {
+		if e.Alive || e.Closed || e.Identity != it.Identity {
 			continue
 		}
-		f := finding{entry: e, over: now.After(e.Deadline)}
+		f := finding{entry: e, over: now.After(e.Deadline.Add(e.Stray))}
 		if _, to, ok := e.Window(); ok {
-			f.over = now.After(to.Add(time.Second))
+			f.over = now.After(to.Add(time.Second + e.Stray))
 		}
 		f.over = f.over || e.AccessKey != ""
 		for _, k := range list {
@@ -39,13 +43,32 @@ func examine(machine string, it Item, list []Remote, entries []Entry, now time.T
 				f.candidates = append(f.candidates, k)
 			}
 		}
+		if len(f.candidates) == 0 {
+			f.candidates = latecomers(e, it, list, entries)
+			f.late = len(f.candidates) > 0
+		}
+		f.unsettled = slices.ContainsFunc(f.candidates, func(k Remote) bool {
+			return slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, k) })
+		})
 		found = append(found, f)
 	}
 	convict(found, func(f finding, k Remote) bool {
-		return proves(f.entry, k) && !it.issuing(f.entry.ID, now) &&
-			!slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, k) })
+		return !f.late && !f.unsettled && proves(f.entry, k) && !it.issuing(f.entry.ID, now)
 	})
 	return found
+}
+
+// latecomers are the keys that the entry's request may have made after its time,
+// and that no other request explains.
+func latecomers(e Entry, it Item, list []Remote, entries []Entry) (late []Remote) {
+	for _, k := range list {
+		_, stored := it.Find(k.AccessKey)
+		explained := slices.ContainsFunc(entries, func(other Entry) bool { return other.ID != e.ID && mayHaveMade(other, k) })
+		if !stored && !explained && e.MayBeLate(k) {
+			late = append(late, k)
+		}
+	}
+	return late
 }
 
 // convict marks what is proven. A request makes one key at most, so a key that
@@ -74,6 +97,18 @@ func claimed(entries []Entry, e Entry, k Remote) bool {
 	return e.AccessKey != k.AccessKey && slices.ContainsFunc(entries, func(other Entry) bool {
 		return other.ID != e.ID && !other.Closed && other.AccessKey == k.AccessKey
 	})
+}
+
+// shared reports whether more than one entry may have made the key. It is left
+// over all the same, but which of the requests may yet make one is not known.
+func shared(found []finding, k Remote) bool {
+	n := 0
+	for _, f := range found {
+		if slices.ContainsFunc(f.candidates, func(c Remote) bool { return c.AccessKey == k.AccessKey }) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // mayHaveMade is the entry's view, which a key that is known to be left over settles.
@@ -113,6 +148,8 @@ func (f finding) reason(k Remote) string {
 		return "made by the request of " + started + ", whose answer was lost"
 	case k.Created.IsZero():
 		return "may be the key of the request of " + started + ", whose answer was lost; VMS does not say when it was created"
+	case f.late:
+		return "created later than the request of " + started + ", whose answer was lost, should have made it"
 	case len(f.candidates) > 1:
 		return fmt.Sprintf("one of %d keys that the request of %s, whose answer was lost, may have made", len(f.candidates), started)
 	}

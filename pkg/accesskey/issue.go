@@ -37,9 +37,10 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 	if err != nil {
 		return issued{}, err
 	}
-	claim, err := s.d.Coordinator.Begin(ctx, Request{
+	claim, err := s.begin(ctx, Request{
 		Intent: j.intent, Satisfied: j.satisfied, Timeout: s.d.PostTimeout,
 		Observe: func(ctx context.Context) (Observation, error) { return observe(ctx, vms) },
+		Inherit: func(ctx context.Context) error { _, err := s.reapNow(ctx, vms, wanted{orphans: true}); return err },
 	})
 	if err != nil {
 		return issued{}, err
@@ -48,7 +49,7 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 	if claim.Satisfied {
 		return issued{item: claim.Item}, nil
 	}
-	g, err := s.ask(ctx, vms, claim.Entry, func(o Outcome) error { return s.d.Coordinator.Abort(ctx, claim, o) })
+	g, err := s.ask(ctx, vms, claim.Entry, claim.Timeout, func(o Outcome) error { return s.d.Coordinator.Abort(ctx, claim, o) })
 	if err != nil {
 		return issued{}, err
 	}
@@ -60,6 +61,25 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 		return issued{}, s.takeBack(ctx, vms, claim, g.AccessKey, err)
 	}
 	return issued{item: it, isNew: true, before: claim.Entry.KeysBefore}, nil
+}
+
+// begin returns a claim under which the request may be sent at once. One that
+// was lost before the request was sent, since this process was stopped for long,
+// is begun again.
+func (s *Service) begin(ctx context.Context, r Request) (*Claim, error) {
+	for again := 2; ; again-- {
+		claim, err := s.d.Coordinator.Begin(ctx, r)
+		if err != nil || claim.Satisfied {
+			return claim, err
+		}
+		if err = claim.Ready(ctx); err == nil {
+			return claim, nil
+		}
+		_ = s.d.Coordinator.Abort(ctx, claim, Outcome{})
+		if !failure.Is(err, failure.Conflict) || again == 0 {
+			return nil, failure.Annotate(err, "issue an access key for %s (none was)", s.d.Identity)
+		}
+	}
 }
 
 // observing bounds the look at VMS, which must not use up the time of the
@@ -94,8 +114,8 @@ func observe(ctx context.Context, vms VMSKeys) (Observation, error) {
 }
 
 // ask sends the one request of an entry, and ends the claim when no key comes of it.
-func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, end func(Outcome) error) (Generation, error) {
-	post, cancel := context.WithTimeout(ctx, s.d.PostTimeout)
+func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, limit time.Duration, end func(Outcome) error) (Generation, error) {
+	post, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	id, sec, err := vms.CreateKey(post)
 	if err == nil && (id == "" || sec.IsEmpty()) {
@@ -108,7 +128,7 @@ func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, end func(Outcom
 		}
 		return Generation{
 			AccessKey: id, SecretKey: sec, State: Active, Created: created,
-			IssuedBy: e.Machine, LongestRefresh: s.d.Refresh,
+			IssuedBy: e.Machine, LongestRefresh: s.d.Refresh + s.d.Coordinator.Lag(),
 		}, nil
 	}
 	lost := !errors.Is(err, ErrNotIssued)
@@ -132,6 +152,11 @@ func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, end func(Outcom
 // takeBack deletes a key that could not be stored, so that it does not fill
 // one of the two places for good.
 func (s *Service) takeBack(ctx context.Context, vms VMSKeys, claim *Claim, id string, cause error) error {
+	if errors.Is(cause, ErrMayBeStored) {
+		return failure.Wrap(failure.Store, cause, "store the access key just issued; %s was left at VMS, since it may be stored", id).
+			WithHint("once the store answers again, valetkey keys list shows whether it is stored; if not, valetkey keys reap deletes it").
+			WithDetail("access_key", id)
+	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
 	err := vms.DeleteKey(clean, id)

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
-
-	"github.com/valetkey/valetkey/pkg/failure"
 )
 
 // entryVersion is the version of the journal entry that this release writes
@@ -82,6 +80,10 @@ type Entry struct {
 	// Alive says that the process that wrote the entry still runs. It is found
 	// out when the journal is read, and not written.
 	Alive bool
+	// Stray is how long after the window its request may still have made a key,
+	// if its process was stopped on the way. Such a key is never proven to be
+	// the entry's, and the entry stays open for that long. It is not written.
+	Stray time.Duration
 }
 
 // Window is the span, by the clock of VMS, within which a key that the entry's
@@ -105,6 +107,16 @@ func (e Entry) MayHaveMade(k Remote) bool {
 		return true
 	}
 	return !k.Created.Before(from) && k.Created.Before(to.Add(time.Second))
+}
+
+// MayBeLate reports whether the key may come from the entry's request though it
+// was created after the window.
+func (e Entry) MayBeLate(k Remote) bool {
+	if e.AccessKey != "" || slices.Contains(e.KeysBefore.List, k.AccessKey) {
+		return false
+	}
+	_, to, ok := e.Window()
+	return ok && !k.Created.IsZero() && k.Created.After(to) && !k.Created.After(to.Add(e.Stray))
 }
 
 type wireEntry struct {
@@ -150,7 +162,7 @@ func DecodeEntry(raw []byte) (Entry, error) {
 		return Entry{}, newer("its state is unknown to this release")
 	}
 	if w.ID == "" || w.Machine == "" || w.Identity.User == "" {
-		return Entry{}, failure.New(failure.Store, "damaged: it does not say whose it is")
+		return Entry{}, damaged("it does not say whose it is")
 	}
 	return Entry{
 		ID: w.ID, Intent: w.Intent, Closed: w.State == "closed", Machine: w.Machine, Identity: Identity(w.Identity),

@@ -75,7 +75,7 @@ func (s *Service) lend(ctx context.Context, vms VMSKeys) (*Lent, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.ask(ctx, vms, loan.Entry, loan.Return)
+	g, err := s.ask(ctx, vms, loan.Entry, s.d.PostTimeout, loan.Return)
 	if err != nil {
 		return nil, err
 	}

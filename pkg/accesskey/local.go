@@ -99,13 +99,19 @@ func (l *Local) Read(ctx context.Context) (Item, error) {
 	return it, err
 }
 
+// Latest implements Coordinator.
+func (l *Local) Latest(ctx context.Context) (Item, error) { return l.Read(ctx) }
+
+// Lag implements Coordinator.
+func (l *Local) Lag() time.Duration { return 0 }
+
 // Begin implements Coordinator.
 func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	p, release, err := l.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{release: release}
+	c := &Claim{release: release, Timeout: r.Timeout}
 	defer func() {
 		if err != nil {
 			release()
@@ -231,6 +237,32 @@ func (l *Local) Update(ctx context.Context, change func(Item) (Item, error)) (It
 	return after, l.replace(ctx, before, after)
 }
 
+// Review implements Coordinator.
+func (l *Local) Review(ctx context.Context, look func(context.Context) error, change Judge) error {
+	_, release, err := l.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := look(ctx); err != nil {
+		return err
+	}
+	before, err := l.Read(ctx)
+	if err != nil {
+		return err
+	}
+	after, entries, err := change(before, func() ([]Entry, error) { return l.Pending(ctx) })
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := l.Settle(ctx, e); err != nil {
+			return err
+		}
+	}
+	return l.replace(ctx, before, after)
+}
+
 // Pending implements Coordinator.
 func (l *Local) Pending(context.Context) ([]Entry, error) {
 	p, err := l.o.Places()
@@ -243,7 +275,7 @@ func (l *Local) Pending(context.Context) ([]Entry, error) {
 	}
 	var ours []Entry
 	for _, e := range all {
-		if e.Identity == l.o.Identity {
+		if e.Identity == l.o.Identity && e.Machine == p.Machine {
 			ours = append(ours, e)
 		}
 	}

@@ -17,7 +17,7 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	it, err := s.d.Coordinator.Read(ctx)
+	it, err := s.d.Coordinator.Latest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) Show(ctx context.Context, id string, withSecret bool) (Key, er
 		return Key{}, err
 	}
 	if withSecret {
-		it, err := s.d.Coordinator.Read(ctx)
+		it, err := s.d.Coordinator.Latest(ctx)
 		if err != nil {
 			return Key{}, err
 		}
@@ -107,7 +107,7 @@ func (s *Service) Delete(ctx context.Context, id string) (Deleted, error) {
 	case !failure.Is(err, failure.NotFound):
 		return done, err // which names the key
 	}
-	it, readErr := s.d.Coordinator.Read(ctx)
+	it, readErr := s.d.Coordinator.Latest(ctx)
 	_, done.InStore = it.Find(id)
 	if readErr == nil && done.InStore {
 		_, readErr = s.d.Coordinator.Update(ctx, func(it Item) (Item, error) { return it.Drop(id), nil })

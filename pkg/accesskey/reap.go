@@ -45,10 +45,9 @@ type Reaped struct {
 }
 
 // Reap finishes what a grace period or a crash left behind: it deletes retired
-// keys whose grace is over, and keys that requests of this machine's dead
-// processes made, if that is proven. Keys that are merely suspected are kept and
-// named, and the error is failure.Finding beside the list. Foreign keys, and
-// what belongs to a process that lives or to another machine, are not touched.
+// keys whose grace is over, and keys that requests of dead processes made, if that is proven: of this machine, or of all that share its document.
+// Keys that are merely suspected are kept and named, and the error is failure.Finding beside the list. Foreign keys, and
+// what belongs to a process that lives, are not touched.
 // A key list that is not understood is failure.Network: it proves nothing.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
 	for _, id := range o.AccessKeys {
@@ -91,17 +90,17 @@ func errorOr(err, otherwise error) error {
 }
 
 // reapOrphans deletes proven orphans before a key is issued, so that a crash
-// does not cost one of the two places. Issuing goes on without it.
-func (s *Service) reapOrphans(ctx context.Context) error {
+// does not cost one of the two places, and tells whether it has made room.
+// Issuing goes on without it.
+func (s *Service) reapOrphans(ctx context.Context) (room bool, err error) {
 	if open, err := s.d.Coordinator.Pending(ctx); err != nil || len(open) == 0 {
-		return nil //nolint:nilerr // the journal is written, and its trouble told, before a key is issued
+		return false, nil //nolint:nilerr // the journal is written, and its trouble told, before a key is issued
 	}
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = s.reapNow(ctx, vms, wanted{orphans: true, unlessCurrent: true})
-	return err
+	return s.reapNow(ctx, vms, wanted{orphans: true, unlessCurrent: true})
 }
 
 // reapNow reaps unasked, and reports whether a key was deleted. Only what the
@@ -155,6 +154,7 @@ type step struct {
 // plan is what a survey found.
 type plan struct {
 	steps   []step
+	marked  []Entry // entries to replace before their keys are deleted
 	settled []Entry // entries to replace once their keys are gone
 	suspect []string
 }
@@ -198,24 +198,24 @@ func (p *plan) add(st step) {
 	}
 }
 
-// survey looks at VMS, the journal and the item, in this order, while nobody
-// else changes the item. With mark it writes into the item what is going to be
-// deleted, so that no undo brings a key back that is about to go.
+// survey looks at VMS, and then at the item and the journal as nobody else
+// changes them meanwhile. With mark it writes down what is going to be deleted:
+// into the item, so that no undo brings a key back that is about to go, and into
+// the journal, so that nobody who was taken to be dead stores it after all.
 func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) (plan, error) {
 	early, late := s.clocks(ctx, vms)
-	var p plan
-	_, err := s.d.Coordinator.Update(ctx, func(it Item) (Item, error) {
-		p = plan{}
-		if _, ok := it.Current(); ok && w.unlessCurrent {
-			return it, nil
-		}
-		v := view{it: it, now: early, late: late}
+	var (
+		p      plan
+		v      view
+		before []Entry // loans end without the lock, also after the list was made
+	)
+	look := func(ctx context.Context) error {
+		v = view{now: early, late: late}
 		_, v.canSwitch = vms.(Switch)
-		var before []Entry // loans end without the lock, also after the list was made
 		if w.orphans {
 			var err error
 			if before, err = s.d.Coordinator.Pending(ctx); err != nil {
-				return it, err
+				return err
 			}
 		}
 		short, cancel := context.WithTimeout(ctx, observing) // a lock is held
@@ -225,20 +225,29 @@ func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) 
 		case err == nil:
 			v.list, v.known = list, true
 		case w.needList, ctx.Err() != nil, failure.Is(err, failure.Auth):
-			return it, err
+			return err
 		}
+		return nil
+	}
+	err := s.d.Coordinator.Review(ctx, look, func(it Item, open func() ([]Entry, error)) (Item, []Entry, error) {
+		p = plan{}
+		if _, ok := it.Current(); ok && w.unlessCurrent {
+			return it, nil, nil
+		}
+		v.it = it
+		var err error
 		if w.orphans && v.known {
-			if v.entries, err = s.d.Coordinator.Pending(ctx); err != nil {
-				return it, err
+			if v.entries, err = open(); err != nil {
+				return it, nil, err
 			}
 			v.entries = withEnded(v.entries, before)
 		}
-		planned, after, err := v.plan(s.machine(), w)
+		planned, after, err := v.plan(w)
 		p = planned
 		if err != nil || !mark {
-			return it, err
+			return it, nil, err
 		}
-		return after, nil
+		return after, p.marked, nil
 	})
 	return p, err
 }

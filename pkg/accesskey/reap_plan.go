@@ -19,9 +19,9 @@ type view struct {
 
 // plan decides what becomes of each key, and returns the item in which what is
 // going to be deleted is condemned. It does no I/O.
-func (v view) plan(machine string, w wanted) (plan, Item, error) {
+func (v view) plan(w wanted) (plan, Item, error) {
 	var p plan
-	findings := v.examine(machine, w)
+	findings := v.examine(w)
 	for _, id := range w.named {
 		if err := v.admissible(id, findings); err != nil {
 			return plan{}, v.it, err
@@ -50,16 +50,16 @@ func (v view) plan(machine string, w wanted) (plan, Item, error) {
 		}
 	}
 	for _, f := range findings {
-		v.judge(f, w, &p, doom)
+		v.judge(f, findings, w, &p, doom)
 	}
 	return p, after, nil
 }
 
-func (v view) examine(machine string, w wanted) []finding {
+func (v view) examine(w wanted) []finding {
 	if !w.orphans || !v.known {
 		return nil
 	}
-	return examine(machine, v.it, v.list, v.entries, v.now)
+	return examine(v.it, v.list, v.entries, v.now)
 }
 
 // admissible refuses to delete by reaping what no lost answer explains.
@@ -116,9 +116,11 @@ func (v view) retired(g Generation, w wanted) (step, bool) {
 	return st, true
 }
 
-// judge plans for one open entry. What was doubtful once is never proven later,
-// though other candidates go: the doubt is written into the entry.
-func (v view) judge(f finding, w wanted, p *plan, doom func(step)) {
+// judge plans for one open entry. It is closed with the death of its key, if that
+// can be no other's; else when its request cannot make another. What was doubtful once is never proven later,
+// though other candidates go: the doubt is written into the entry, unless it ends
+// with a request that is still under way.
+func (v view) judge(f finding, all []finding, w wanted, p *plan, doom func(step)) {
 	closed := f.entry
 	closed.Closed = true
 	if len(f.candidates) == 0 {
@@ -127,7 +129,7 @@ func (v view) judge(f finding, w wanted, p *plan, doom func(step)) {
 		}
 		return
 	}
-	settled := false
+	settled, certain := false, true
 	for _, k := range f.candidates {
 		st := step{Reaped: Reaped{k.AccessKey, ActionDeleted, f.reason(k)}}
 		switch {
@@ -139,16 +141,24 @@ func (v view) judge(f finding, w wanted, p *plan, doom func(step)) {
 		}
 		doom(st)
 		i := slices.IndexFunc(p.steps, func(other step) bool { return other.AccessKey == k.AccessKey })
-		settled = settled || p.steps[i].Action == ActionDeleted
+		if p.steps[i].Action == ActionDeleted {
+			settled = true
+			certain = certain && (f.entry.AccessKey != "" || !shared(all, k))
+		}
 	}
 	switch {
 	case settled:
-		p.settled = append(p.settled, closed)
+		p.marked = append(p.marked, f.entry)
+		// A process of this machine that is dead sends nothing more. One of another
+		// may only have been stopped.
+		if certain || f.over || f.entry.Stray == 0 {
+			p.settled = append(p.settled, closed)
+		}
 		return
-	case len(f.candidates) > 1 && f.entry.KeysBefore.Known:
+	case len(f.candidates) > 1 && !f.late && !f.unsettled && f.entry.KeysBefore.Known:
 		doubtful := f.entry
 		doubtful.KeysBefore = Keys{}
-		p.settled = append(p.settled, doubtful)
+		p.marked = append(p.marked, doubtful)
 	}
 	for _, k := range f.candidates {
 		if !slices.Contains(p.suspect, k.AccessKey) {

@@ -38,7 +38,7 @@ type Rotated struct {
 // With both places taken, by a key that still retires or by another, the error
 // is failure.KeyLimit and tells when a place becomes free.
 func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) {
-	it, err := s.d.Coordinator.Read(ctx) // first: whoever comes later than another's end starts anew
+	it, err := s.d.Coordinator.Latest(ctx) // first: whoever comes later than another's end starts anew
 	if err != nil {
 		return Rotated{}, err
 	}
@@ -71,7 +71,7 @@ func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) 
 
 // Doomed returns what a rotation would ask about: see RotateOptions.Confirm.
 func (s *Service) Doomed(ctx context.Context, o RotateOptions) ([]string, error) {
-	it, err := s.d.Coordinator.Read(ctx)
+	it, err := s.d.Coordinator.Latest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (s *Service) explainFull(ctx context.Context, refusal error, ways, whileRet
 	if !errors.As(refusal, &e) {
 		return free, refusal
 	}
-	it, readErr := s.d.Coordinator.Read(ctx)
+	it, readErr := s.d.Coordinator.Latest(ctx)
 	if readErr == nil {
 		for _, g := range it.Keys {
 			if g.retired() && !g.DeleteAfter.IsZero() && (free.IsZero() || g.DeleteAfter.Before(free)) {
@@ -402,7 +402,7 @@ func (s *Service) undo(ctx context.Context, vms VMSKeys, from string) (Rotated, 
 
 // enableRetired switches the key on again that an undo hands out, before it does.
 func (s *Service) enableRetired(ctx context.Context, vms VMSKeys) error {
-	it, err := s.d.Coordinator.Read(ctx)
+	it, err := s.d.Coordinator.Latest(ctx)
 	if err != nil {
 		return err
 	}

@@ -161,10 +161,17 @@ func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err err
 	if g, ok := it.Current(); ok {
 		return g, false, nil
 	}
-	if err := s.reapOrphans(ctx); err != nil {
+	if _, err := s.reapOrphans(ctx); err != nil {
 		return Generation{}, false, err
 	}
-	done, err := s.issue(ctx, active(func(it Item) bool { _, ok := it.Current(); return ok }))
+	missing := active(func(it Item) bool { _, ok := it.Current(); return ok })
+	done, err := s.issue(ctx, missing)
+	if failure.Is(err, failure.KeyLimit) {
+		// One that we waited for may have died and left a key in the last place.
+		if room, _ := s.reapOrphans(ctx); room {
+			done, err = s.issue(ctx, missing)
+		}
+	}
 	if err != nil {
 		return Generation{}, false, err
 	}
@@ -211,9 +218,10 @@ func (s *Service) Credentials(ctx context.Context) (Credentials, error) {
 		return Credentials{}, err
 	}
 	refresh := s.d.Refresh
-	if refresh > g.LongestRefresh {
-		refresh = s.recordRefresh(ctx, g, refresh)
+	if lag := s.d.Coordinator.Lag(); refresh+lag > g.LongestRefresh {
+		refresh = s.recordRefresh(ctx, g, refresh+lag) - lag
 	}
+	refresh = max(refresh, MinRefresh)
 	return Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey, Expires: s.d.Now().Add(refresh), Soft: true}, nil
 }
 

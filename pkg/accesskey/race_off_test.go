@@ -1,0 +1,5 @@
+//go:build !race
+
+package accesskey
+
+const raceEnabled = false
