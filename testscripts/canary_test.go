@@ -112,6 +112,8 @@ func canaryRuns(c *canary) []canaryRun {
 		{line: "keys show $KEY --show-secret", shows: "key"},
 		{line: "keys show $KEY", env: wrong, fails: true},
 		{line: "credential-process", shows: "key"},
+		{line: "credential-process --verify", shows: "key"},
+		{line: "credential-process --verify", env: wrong, shows: "key"},
 		{line: "credential-process", fault: true, fails: true},
 		{line: "exec -- env", shows: "env"},
 		{line: "exec -- false", fails: true},

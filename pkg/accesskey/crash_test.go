@@ -85,6 +85,14 @@ func (w *world) act(ctx context.Context, do string) (accesskey.Key, error) {
 		return rotate(accesskey.RotateOptions{Undo: true})
 	case "lend":
 		return accesskey.Key{}, w.lend(ctx, func(accesskey.Credentials) error { return w.vms.at("run") })
+	case "fresh", "verify":
+		w.maxAge = 30 * day
+		s, get := w.service(), (*accesskey.Service).Fresh
+		if do == "verify" {
+			get = (*accesskey.Service).Verified
+		}
+		c, err := get(s, ctx)
+		return accesskey.Key{AccessKey: c.AccessKey, SecretKey: c.SecretKey}, err
 	case "reap":
 		_, err := s.Reap(ctx, accesskey.ReapOptions{})
 		return accesskey.Key{}, err
@@ -236,6 +244,7 @@ func TestDeathAtEachStepOfARotation(t *testing.T) {
 		{do: "rotate", least: 14},
 		{do: "now", least: 16},
 		{do: "undo", after: []string{"rotate"}, least: 6},
+		{do: "fresh", later: 31 * day, least: 16},
 		{do: "reap", after: []string{"rotate"}, later: 25 * time.Hour, least: 6},
 	} {
 		for step := 1; ; step++ {

@@ -202,7 +202,8 @@ type world struct {
 	waiting  func(string)
 	machine  string
 	wait     time.Duration
-	prove    func(context.Context, accesskey.Credentials) error
+	prove    accesskey.Proof
+	maxAge   time.Duration
 	notes    []string
 	slept    []time.Duration
 	patience int // so many sleeps end in time; 0 is no limit
@@ -236,13 +237,16 @@ func (w *world) coordinator() *accesskey.Local {
 	})
 }
 
-func (w *world) service() *accesskey.Service {
-	return accesskey.New(accesskey.Deps{
+func (w *world) service() *accesskey.Service { return w.serviceWith(func(*accesskey.Deps) {}) }
+
+func (w *world) serviceWith(change func(*accesskey.Deps)) *accesskey.Service {
+	d := accesskey.Deps{
 		Identity: w.identity, Coordinator: w.coordinator(), Refresh: w.refresh,
 		VMS:     func(context.Context) (accesskey.VMSKeys, error) { return w.vms, nil },
 		Machine: func() (string, error) { return w.machine, nil },
 		Now:     func() time.Time { return w.now },
-		Prove:   w.prove, Grace: 24 * time.Hour,
+		Prover:  func() (accesskey.Proof, error) { return w.prove, nil },
+		Grace:   24 * time.Hour, MaxAge: w.maxAge,
 		Note: func(format string, args ...any) { w.notes = append(w.notes, fmt.Sprintf(format, args...)) },
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			w.slept = append(w.slept, d)
@@ -255,7 +259,9 @@ func (w *world) service() *accesskey.Service {
 			}
 			return ctx.Err()
 		},
-	})
+	}
+	change(&d)
+	return accesskey.New(d)
 }
 
 // item is what the store holds, whatever the hooks say.

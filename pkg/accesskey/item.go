@@ -103,11 +103,16 @@ func (it Item) Activate(g Generation) Item {
 	return it
 }
 
-// Drop forgets a key. An item without it stays as it is.
+// Drop forgets a key, and with the last one when a rotation may be tried. An
+// item without the key stays as it is.
 func (it Item) Drop(accessKey string) Item {
+	had := len(it.Keys)
 	it.Keys = slices.DeleteFunc(slices.Clone(it.Keys), func(g Generation) bool {
 		return g.State != Pending && g.AccessKey == accessKey
 	})
+	if had > 0 && len(it.Keys) == 0 {
+		it.NextTry = time.Time{}
+	}
 	return it
 }
 

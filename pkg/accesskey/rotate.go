@@ -20,6 +20,8 @@ type RotateOptions struct {
 	// Replace delete before their grace is over, if there are any; nil agrees. Its
 	// error ends the rotation.
 	Confirm func(doomed []string) error
+
+	unasked bool // nobody has asked for it: issue nothing while an answer is lost
 }
 
 // Rotated is what a rotation led to.
@@ -46,6 +48,10 @@ func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) 
 	if err := checkRotate(o, from); err != nil {
 		return Rotated{}, err
 	}
+	proof, err := s.prover() // what is wrong with it is said before anybody is asked for anything
+	if err != nil {
+		return Rotated{}, err
+	}
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
 		return Rotated{}, err
@@ -58,13 +64,8 @@ func (s *Service) Rotate(ctx context.Context, o RotateOptions) (Rotated, error) 
 			return Rotated{}, err
 		}
 	}
-	if it, err = s.newKey(ctx, vms, from, o); err != nil {
+	if it, err = s.replace(ctx, vms, proof, from, o); err != nil {
 		return Rotated{}, err
-	}
-	if g, ok := it.Staged(); ok && it.currentKey() == from {
-		if it, err = s.finish(ctx, vms, g); err != nil {
-			return Rotated{}, err
-		}
 	}
 	return s.rotated(ctx, vms, it, o.Now)
 }
@@ -91,6 +92,19 @@ func (o RotateOptions) doomed(it Item) []string {
 	return ids
 }
 
+// replace puts a proven new key in the place of another, unless that has been
+// replaced meanwhile.
+func (s *Service) replace(ctx context.Context, vms VMSKeys, proof Proof, from string, o RotateOptions) (Item, error) {
+	it, err := s.newKey(ctx, vms, from, o)
+	if err != nil {
+		return Item{}, err
+	}
+	if g, ok := it.Staged(); ok && it.currentKey() == from {
+		return s.finish(ctx, vms, g, proof)
+	}
+	return it, nil
+}
+
 func checkRotate(o RotateOptions, current string) error {
 	if o.Replace != "" {
 		if err := CheckAccessKey(o.Replace); err != nil {
@@ -115,6 +129,11 @@ func (s *Service) newKey(ctx context.Context, vms VMSKeys, from string, o Rotate
 	for {
 		if err := s.makeRoom(ctx, vms, from, o); err != nil {
 			return Item{}, err
+		}
+		if o.unasked {
+			if err := s.undoubted(ctx); err != nil {
+				return Item{}, err
+			}
 		}
 		done, err := s.issue(ctx, staging(from))
 		if !failure.Is(err, failure.KeyLimit) {
@@ -231,8 +250,8 @@ var errGivenUp = errors.New("another valetkey has given it up")
 
 // finish proves a staged key and puts it in place. Several processes may do this
 // with the same key: all come to the same end.
-func (s *Service) finish(ctx context.Context, vms VMSKeys, g Generation) (Item, error) {
-	if err := s.prove(ctx, vms, g); err != nil {
+func (s *Service) finish(ctx context.Context, vms VMSKeys, g Generation, proof Proof) (Item, error) {
+	if err := s.prove(ctx, vms, g, proof); err != nil {
 		return s.giveUp(ctx, vms, g, err)
 	}
 	_, late := s.clocks(ctx, vms)
@@ -256,24 +275,24 @@ func (s *Service) finish(ctx context.Context, vms VMSKeys, g Generation) (Item, 
 // prove tries a key until it works: it may take time to spread. Without a
 // service to try it at, VMS must list it; where VMS tells nothing, that it
 // issued the key has to do.
-func (s *Service) prove(ctx context.Context, vms VMSKeys, g Generation) error {
-	try := func(ctx context.Context) error {
-		return s.d.Prove(ctx, Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey})
-	}
-	if s.d.Prove == nil {
-		try = func(ctx context.Context) error { return s.listed(ctx, vms, g.AccessKey) }
+func (s *Service) prove(ctx context.Context, vms VMSKeys, g Generation, proof Proof) error {
+	if proof == nil {
+		proof = func(ctx context.Context, c Credentials) error { return s.listed(ctx, vms, c.AccessKey) }
 	}
 	tries, cancel := context.WithTimeout(ctx, s.d.PostTimeout)
 	defer cancel()
+	var refused error
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := try(tries)
+		err := proof(tries, Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey})
 		switch {
 		case err == nil, failure.Is(err, failure.Config), failure.Is(err, failure.Usage):
 			return err
 		case ctx.Err() != nil:
-			return errors.Join(ctx.Err(), err)
+			return errors.Join(ctx.Err(), err, refused)
 		case tries.Err() != nil:
 			return err
+		case errors.Is(err, ErrKeyRefused):
+			refused = err
 		}
 		if s.d.Sleep(tries, pause) != nil {
 			return err
@@ -291,7 +310,7 @@ func (s *Service) listed(ctx context.Context, vms VMSKeys, id string) error {
 		return nil //nolint:nilerr // the old key stays for its grace, and can be had back
 	}
 	if !slices.ContainsFunc(list, func(k Remote) bool { return k.AccessKey == id && k.Enabled }) {
-		return failure.New(failure.Network, "VMS does not list it")
+		return failure.Wrap(failure.Network, ErrKeyRefused, "VMS does not list it")
 	}
 	return nil
 }

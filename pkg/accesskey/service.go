@@ -71,14 +71,33 @@ type Deps struct {
 
 	// Grace is how long a key works on after it was rotated; 0 is 24 h.
 	Grace time.Duration
-	// Prove tries credentials at the service that they are for. nil asks VMS
-	// whether it lists the key. failure.Config and failure.Usage end the tries;
-	// any other error may be a key that has not yet spread.
-	Prove func(context.Context, Credentials) error
+	// MaxAge is the age above which [Service.Fresh] rotates a key; 0 is none.
+	MaxAge time.Duration
+	// Prover returns what tries credentials at the service that they are for;
+	// nil, or a nil Proof, asks VMS whether it lists the key. Not on the warm path.
+	Prover func() (Proof, error)
 	// Note is told what was done beside what was asked for; may be nil.
 	Note func(format string, args ...any)
 	// Sleep waits; nil is a timer. Its error is the context's.
 	Sleep func(context.Context, time.Duration) error
+}
+
+// Proof tries credentials at the service that they are for. failure.Config and
+// failure.Usage end the tries; any other error may be a key that has not yet
+// spread. An error that matches [ErrKeyRefused] is the service's own word against
+// the key; of those, failure.NotFound says that there is no such key.
+type Proof func(context.Context, Credentials) error
+
+// ErrKeyRefused marks what a service says that does not take a key. Match with
+// errors.Is.
+var ErrKeyRefused = errors.New("the key is refused")
+
+// prover asks for the proof; nil is none.
+func (s *Service) prover() (Proof, error) {
+	if s.d.Prover == nil {
+		return nil, nil
+	}
+	return s.d.Prover()
 }
 
 // sleep waits on a timer.
@@ -217,12 +236,17 @@ func (s *Service) Credentials(ctx context.Context) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, err
 	}
+	return s.handOut(ctx, g), nil
+}
+
+// handOut promises the key for the refresh.
+func (s *Service) handOut(ctx context.Context, g Generation) Credentials {
 	refresh := s.d.Refresh
 	if lag := s.d.Coordinator.Lag(); refresh+lag > g.LongestRefresh {
 		refresh = s.recordRefresh(ctx, g, refresh+lag) - lag
 	}
 	refresh = max(refresh, MinRefresh)
-	return Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey, Expires: s.d.Now().Add(refresh), Soft: true}, nil
+	return Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey, Expires: s.d.Now().Add(refresh), Soft: true}
 }
 
 // recordRefresh returns how long the key may be handed out for.

@@ -43,9 +43,8 @@ type app struct {
 
 	vmsFlags  vmsFlags
 	keysAtVMS accesskey.VMSKeys // connected once
-	proveKey  func(context.Context, accesskey.Credentials) error
-	unasked   []string       // what was done beside the answer, to be told after it
-	tokens    keystore.Store // opened once
+	unasked   []string          // what was done beside the answer, to be told after it
+	tokens    keystore.Store    // opened once
 
 	waiting *budget
 	told    int  // warnings of the settings that were shown

@@ -129,7 +129,7 @@ func (a *app) runConfigSet(args []string, stdin, dryRun bool) error {
 	case len(args) == 2:
 		value = secret.FromString(args[1])
 	case stdin:
-		if value, err = a.stdinLine("--stdin"); err != nil {
+		if value, err = a.stdinLine(a.base, "--stdin"); err != nil {
 			return err
 		}
 	case row.Secret:

@@ -16,7 +16,7 @@ const maxInput = 8 << 20
 
 // stdin reads standard input to its end. The deadline stands still meanwhile:
 // whoever pipes may take time.
-func (a *app) stdin() ([]byte, error) {
+func (a *app) stdin(ctx context.Context) ([]byte, error) {
 	type result struct {
 		b   []byte
 		err error
@@ -38,14 +38,14 @@ func (a *app) stdin() ([]byte, error) {
 			return nil, failure.New(failure.TooLarge, "standard input is larger than %d MiB", maxInput>>20)
 		}
 		return r.b, nil
-	case <-a.base.Done():
-		return nil, a.base.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
 // stdinLine reads one line from standard input: all of it but the line end.
-func (a *app) stdinLine(flag string) (secret.Text, error) {
-	b, err := a.stdin()
+func (a *app) stdinLine(ctx context.Context, flag string) (secret.Text, error) {
+	b, err := a.stdin(ctx)
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -81,6 +81,9 @@ func (a *app) commandOutput(ctx context.Context, argv settings.Value) (secret.Te
 	if err != nil {
 		return secret.Text{}, failure.Wrap(failure.Config, err, "run %s (%s)", argv.Name, argv.Source)
 	}
+	// What the command started may hold the pipe open after its end.
+	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
+	defer stop()
 	text, readErr := io.ReadAll(io.LimitReader(out, maxInput))
 	if err := cmd.Wait(); err != nil || readErr != nil {
 		if ctx.Err() != nil {

@@ -73,10 +73,6 @@ func (a *app) runKeysRotate(f rotateFlags) error {
 			return failure.Wrap(failure.Usage, err, "read --wait")
 		}
 	}
-	var err error
-	if a.proveKey, err = a.prover(); err != nil {
-		return err
-	}
 	k, err := a.accessKeys(keepingStores)
 	if err != nil {
 		return err

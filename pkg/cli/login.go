@@ -117,7 +117,7 @@ func (a *app) runLoginVault(passwordStdin bool) error {
 	}
 	var typed secret.Text
 	if passwordStdin {
-		if typed, err = a.stdinLine("--vault-password-stdin"); err != nil {
+		if typed, err = a.stdinLine(a.base, "--vault-password-stdin"); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ const (
 
 // prover returns what tries a key at s3.endpoint, or nil where none is set. What
 // is wrong with the settings is said here, before a key is issued.
-func (a *app) prover() (func(context.Context, accesskey.Credentials) error, error) {
+func (a *app) prover() (accesskey.Proof, error) {
 	s3, err := a.set.S3()
 	if err != nil || s3.Endpoint.Text() == "" {
 		return nil, err
@@ -83,8 +83,10 @@ func judgeProof(status int, body []byte) error {
 		e.Code == "AccessDenied" && !untimely,
 		e.Code == "NoSuchBucket", e.Code == "NoSuchKey":
 		return nil
-	case e.Code == "InvalidAccessKeyId", e.Code == "SignatureDoesNotMatch":
-		return failure.New(failure.Auth, "S3 answers %s", e.Code)
+	case e.Code == "InvalidAccessKeyId":
+		return failure.Wrap(failure.NotFound, accesskey.ErrKeyRefused, "S3 answers %s", e.Code)
+	case e.Code == "SignatureDoesNotMatch":
+		return failure.Wrap(failure.Auth, accesskey.ErrKeyRefused, "S3 answers %s", e.Code)
 	case untimely, e.Code == "RequestTimeTooSkewed":
 		return failure.New(failure.Network, "S3 finds the time of the request wrong").
 			WithHint("set the clock of this machine")

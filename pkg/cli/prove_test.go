@@ -17,7 +17,7 @@ func TestJudgeProof(t *testing.T) {
 		{403, "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>", 0, true},
 		{404, "<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>", 0, true},
 		{404, "<Error><Code>NoSuchKey</Code></Error>", 0, true},
-		{403, "<Error><Code>InvalidAccessKeyId</Code></Error>", failure.Auth, false},
+		{403, "<Error><Code>InvalidAccessKeyId</Code></Error>", failure.NotFound, false},
 		{403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", failure.Auth, false},
 		{403, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", failure.Network, false},
 		{403, "<Error><Code>AccessDenied</Code><Message>Request is not yet valid</Message></Error>", failure.Network, false},

@@ -96,7 +96,7 @@ func (a *app) secretInput(name string, f setFlags) (secret.Text, error) {
 	o := jobsecrets.InputOptions{Raw: f.raw, AllowEmpty: f.allowEmpty}
 	switch {
 	case f.stdin:
-		b, err := a.stdin()
+		b, err := a.stdin(a.base)
 		if err != nil {
 			return secret.Text{}, err
 		}

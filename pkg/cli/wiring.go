@@ -97,7 +97,7 @@ func (a *app) vmsPassword(s settings.VMS) func(context.Context) (secret.Text, er
 		once.Do(func() {
 			switch {
 			case a.vmsFlags.passwordStdin:
-				value, err = a.stdinLine("--vms-password-stdin")
+				value, err = a.stdinLine(ctx, "--vms-password-stdin")
 			case !s.Password.IsEmpty():
 				value = s.Password.Secret()
 			case !s.PasswordCommand.IsEmpty():

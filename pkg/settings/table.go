@@ -161,7 +161,7 @@ var table = []Row{
 	{Name: "keys.refresh", Env: "VALETKEY_KEYS_REFRESH", Kind: Duration, Default: "1h", Group: GroupKeys,
 		Help: "how long an SDK may use a key before it asks again; at least 30m"},
 	{Name: "keys.max_age", Env: "VALETKEY_KEYS_MAX_AGE", Kind: Duration, Choices: []string{"none"}, Default: "none", Group: GroupKeys,
-		Help: "age at which a key is rotated"},
+		Help: "age above which credential-process rotates a key; more than keys.grace and keys.refresh together"},
 	{Name: "keys.grace", Env: "VALETKEY_KEYS_GRACE", Kind: Duration, Default: "24h", Group: GroupKeys,
 		Help: "how long the old key lives on after a rotation"},
 	{Name: "keys.vault_mount", Env: "VALETKEY_KEYS_VAULT_MOUNT", Default: "valetkey", Group: GroupKeys,
