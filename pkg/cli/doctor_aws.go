@@ -49,6 +49,10 @@ func (d *checkup) checkShadow(context.Context) ([]doctor.Finding, error) {
 		findings = append(findings, one(doctor.Warning, "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN",
 			"AWS_ACCESS_KEY_ID is set: AWS tools take that key instead of asking valetkey, unless they are given --profile")...)
 	}
+	if d.env["AWS_WEB_IDENTITY_TOKEN_FILE"] != "" && d.env["AWS_ROLE_ARN"] != "" {
+		findings = append(findings, one(doctor.Warning, "unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN",
+			"AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN: AWS tools take on that role instead of asking valetkey, unless they are given --profile")...)
+	}
 	for _, l := range lines {
 		entry, where, err := d.shadow(l.profile, path, config)
 		if err != nil {

@@ -123,9 +123,12 @@ func (d *checkup) checkTLS(group string) ([]doctor.Finding, error) {
 	}
 	now := d.clock()
 	if c, soon := doctor.Ending(v.chains, now); soon {
-		return one(doctor.Warning, "ask whoever runs the server to renew it",
-			"the certificate %q of %s ends on %s, in %s", wire.Excerpt(c.Subject.String(), 100), v.where,
-			c.NotAfter.UTC().Format(time.DateOnly), about(c.NotAfter.Sub(now))), nil
+		const renew = "ask whoever runs the server to renew it"
+		name, day := wire.Excerpt(c.Subject.String(), 100), c.NotAfter.UTC().Format(time.DateOnly)
+		if !now.Before(c.NotAfter) { // while the connection was made, or by the sandbox's clock
+			return one(doctor.Error, renew, "the certificate %q of %s ended on %s", name, v.where, day), nil
+		}
+		return one(doctor.Warning, renew, "the certificate %q of %s ends on %s, in %s", name, v.where, day, about(c.NotAfter.Sub(now))), nil
 	}
 	return nil, nil
 }
@@ -151,8 +154,6 @@ func (d *checkup) checkClock(group string) ([]doctor.Finding, error) {
 // about is a duration in the unit that tells enough.
 func about(d time.Duration) string {
 	switch {
-	case d < 0:
-		return "the past"
 	case d >= 48*time.Hour:
 		return count(int(d.Hours()/24), "day")
 	case d >= 2*time.Hour:
