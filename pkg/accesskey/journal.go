@@ -198,6 +198,8 @@ func stateTrouble(err error, verb, path string) error {
 		return failure.Annotate(err, "state directory")
 	case errors.Is(err, context.Canceled):
 		return failure.Wrap(failure.Cancelled, err, "%s %s", verb, path)
+	case errors.Is(err, context.DeadlineExceeded): // the command's: an entry's lock is nobody else's
+		return failure.Wrap(failure.Network, err, "no time left to %s %s", verb, path)
 	}
 	var onPath *fs.PathError
 	if errors.As(err, &onPath) {

@@ -361,6 +361,9 @@ func (l *Local) lock(ctx context.Context) (Places, func(), error) {
 	if err := durable.PrivateDir(dir); err != nil {
 		return Places{}, nil, l.lockTrouble(p, err, "create", dir)
 	}
+	if err := ctx.Err(); err != nil { // nobody is known to hold it
+		return Places{}, nil, failure.Wrap(failure.KindOf(err), err, "no time left to take the lock %s", p.LockPath)
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.o.Wait)
 	defer cancel()
 	held, err := l.waitFor(ctx, p.LockPath)

@@ -119,7 +119,7 @@ func (s *File) Put(ctx context.Context, item string, value []byte) error {
 // Prepare asks for what opens the store, if it has to be asked for and was not
 // yet, so that no prompt comes up while a lock is held.
 func (s *File) Prepare(ctx context.Context) error {
-	if err := ended(ctx, s.Name()); err != nil {
+	if err := late(ctx, s.Name()); err != nil {
 		return err
 	}
 	_, err := s.keys(ctx)

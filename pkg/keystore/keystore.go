@@ -102,10 +102,20 @@ func begin(ctx context.Context, store, item string) error {
 	if item == "" {
 		return failure.New(failure.Internal, "%s store: empty item name", store)
 	}
-	return ended(ctx, store)
+	return late(ctx, store)
 }
 
-// ended returns the error of a context that is over, or nil.
+// late returns the error of a context that is over before the store was asked,
+// or nil: whoever took the time, it was not the store.
+func late(ctx context.Context, store string) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	return failure.Wrap(failure.KindOf(err), err, "no time left to ask the %s store", store)
+}
+
+// ended returns the error of a context that is over while the store works, or nil.
 func ended(ctx context.Context, store string) error {
 	err := ctx.Err()
 	switch {
