@@ -45,10 +45,13 @@ type Reaped struct {
 }
 
 // Reap finishes what a grace period or a crash left behind: it deletes retired
-// keys whose grace is over, and keys that requests of dead processes made, if that is proven: of this machine, or of all that share its document.
-// Keys that are merely suspected are kept and named, and the error is failure.Finding beside the list. Foreign keys, and
-// what belongs to a process that lives, are not touched.
-// A key list that is not understood is failure.Network: it proves nothing.
+// keys whose grace is over, and keys that requests of dead processes made, if that
+// is proven: of this machine, or of all that share its document. Keys that are
+// merely suspected are kept and named, and the error is failure.Finding beside the
+// list. Foreign keys, and what belongs to a process that lives, are not touched. A
+// key list that is not understood is failure.Network: it proves nothing. With an
+// error other than failure.Finding there is no list, and what was done before is
+// told by Note.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
 	for _, id := range o.AccessKeys {
 		if err := CheckAccessKey(id); err != nil {
@@ -62,8 +65,11 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
 	w := wanted{retired: true, orphans: true, olderThan: o.OlderThan, named: o.AccessKeys, needList: true}
 	if o.DryRun || o.Confirm != nil {
 		p, err := s.survey(ctx, vms, w, false)
-		if err != nil || o.DryRun {
-			return p.report(), errorOr(err, p.unproven())
+		if err != nil {
+			return nil, err
+		}
+		if o.DryRun {
+			return p.report(), p.unproven()
 		}
 		if p.changes() {
 			if err := o.Confirm(p.report()); err != nil {
@@ -77,16 +83,10 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
 		return nil, err
 	}
 	if err := s.carryOut(ctx, vms, &p); err != nil {
-		return p.report(), err
+		s.tell(p) // of what was done; the list would say that all of it was
+		return nil, err
 	}
 	return p.report(), p.unproven()
-}
-
-func errorOr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // reapOrphans deletes proven orphans before a key is issued, so that a crash
@@ -304,7 +304,7 @@ func (s *Service) take(ctx context.Context, vms VMSKeys, st *step) error {
 	case ActionDeleted:
 		if !st.gone {
 			if err := vms.DeleteKey(ctx, id); err != nil && !failure.Is(err, failure.NotFound) {
-				return failure.Annotate(err, "delete access key %s", id)
+				return err // which names the key
 			}
 		}
 		st.done = true

@@ -450,3 +450,21 @@ func TestDisable(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// What could not be deleted is not reported as deleted: the error stands alone.
+func TestReapThatFailsReportsNothing(t *testing.T) {
+	for _, dry := range []bool{false, true} {
+		w := rotated(t)
+		w.later(25 * time.Hour)
+		op := "delete"
+		if dry {
+			op = "list"
+		}
+		w.vms.hook = once(op, 1, failure.New(failure.Network, "unreachable"))
+		notes := len(w.notes)
+		list, err := w.service().Reap(t.Context(), accesskey.ReapOptions{DryRun: dry})
+		if !failure.Is(err, failure.Network) || list != nil || len(w.notes) != notes || strings.Count(err.Error(), "AK1") > 1 {
+			t.Errorf("dry run %t: %v, %v; %q", dry, list, err, w.notes)
+		}
+	}
+}
