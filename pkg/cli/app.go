@@ -184,7 +184,7 @@ func (a *app) report(err error) int {
 	if err == nil || isExit(err) {
 		return failure.ExitCode(err)
 	}
-	kind, message, hint := failure.KindOf(err), terminal.Bounded(err.Error()), terminal.Bounded(failure.HintOf(err))
+	kind, message, hint := failure.KindOf(err), terminal.Bounded(strings.ReplaceAll(err.Error(), "\n", "; ")), terminal.Bounded(failure.HintOf(err))
 	if kind == failure.Network && late && hint == "" {
 		hint = fmt.Sprintf("the command may wait %s in all; --timeout gives it longer", a.global.Timeout.Text())
 	}

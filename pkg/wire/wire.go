@@ -70,6 +70,9 @@ type Options struct {
 // setting names a setting of the group and its source, as in
 // "vms.ca_file (env VALETKEY_VMS_CA_FILE)".
 func (o Options) setting(name string, from Origin) string {
+	if o.Group == "s3" && name == "address" {
+		name = "endpoint" // as it is called there
+	}
 	if o.Group != "" {
 		name = o.Group + "." + name
 	}
