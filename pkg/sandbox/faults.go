@@ -86,6 +86,18 @@ func parseFaults(specs []string) (*faults, error) {
 	return f, nil
 }
 
+// SetFaults replaces what is left of the faults, from the next request on.
+func (s *Sandbox) SetFaults(specs ...string) error {
+	f, err := parseFaults(specs)
+	if err != nil {
+		return err
+	}
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.left = f.left
+	return nil
+}
+
 func unknown(spec, what, name string, known []string) error {
 	err := failure.New(failure.Usage, "--fault %q: there is no %s %q", spec, what, name)
 	if near := typo.Nearest(name, known); near != "" {
