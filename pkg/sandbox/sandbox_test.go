@@ -263,7 +263,7 @@ func TestFilesAndTheirModes(t *testing.T) {
 		}
 	}
 	data, err := os.ReadFile(filepath.Join(s.Dir(), "aws", "config"))
-	if want := "[default]\nregion = us-east-1\ncredential_process = \"" + path + "\" credential-process\n"; err != nil || string(data) != want {
+	if want := "[default]\nregion = us-east-1\ncredential_process = /usr/bin/env \"" + path + "\" credential-process\n"; err != nil || string(data) != want {
 		t.Errorf("%s %v", data, err)
 	}
 	f, err := os.Open(filepath.Join(s.Dir(), "identity.txt"))
