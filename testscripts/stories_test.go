@@ -8,15 +8,19 @@ package testscripts
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,6 +78,8 @@ func TestStories(t *testing.T) {
 			"exitcode": exitCode,
 			"parallel": parallel,
 			"mask":     mask,
+			"machine":  machine,
+			"vault":    askVault,
 			"readme":   readme,
 		},
 	})
@@ -98,6 +104,9 @@ func startSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	for _, v := range s.Env(nil) {
 		ts.Setenv(v.Name, v.Value)
 	}
+	ts.Setenv("SANDBOX_VAULT", ts.Getenv("VALETKEY_VAULT_ADDRESS"))
+	ts.Setenv("SANDBOX_VAULT_TOKEN", ts.Getenv("VALETKEY_VAULT_TOKEN"))
+	ts.Setenv("SANDBOX_VMS_HOST", strings.TrimPrefix(ts.Getenv("VALETKEY_VMS_ADDRESS"), "https://"))
 }
 
 // countRequests is `requests N METHOD PATH-REGEXP [STATUS]`: so many requests reached the servers.
@@ -144,7 +153,8 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // parallel is `parallel N COMMAND...`: so many processes at once, all of which
-// must succeed. Their distinct outputs are the story's stdout.
+// must succeed. Each has its number in $N. Their distinct outputs are the story's
+// stdout.
 func parallel(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: parallel N COMMAND...")
@@ -158,10 +168,10 @@ func parallel(ts *testscript.TestScript, neg bool, args []string) {
 		wg       sync.WaitGroup
 	)
 	env := environment(ts)
-	for range n {
+	for i := range n {
 		wg.Go(func() {
 			var out, errs bytes.Buffer
-			code := run(ts, args[1:], env, nil, &out, &errs)
+			code := run(ts, args[1:], append(slices.Clip(env), "N="+strconv.Itoa(i)), nil, &out, &errs)
 			mu.Lock()
 			defer mu.Unlock()
 			distinct[out.String()] = true
@@ -179,6 +189,46 @@ func parallel(ts *testscript.TestScript, neg bool, args []string) {
 		all.WriteString(text)
 	}
 	show(ts, &all, &bytes.Buffer{})
+}
+
+// machine is `machine NAME`: what follows runs on another machine, which has its
+// own state and its own store of logins, and shares everything else.
+func machine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: machine NAME")
+	}
+	ts.Setenv("VALETKEY_STATE_DIR", ts.MkAbs(filepath.Join(args[0], "state")))
+	ts.Setenv("VALETKEY_STORE_DIR", ts.MkAbs(filepath.Join(args[0], "store")))
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o700))
+}
+
+// askVault is `vault METHOD PATH [JSON|<FILE]`: it asks the sandbox's Vault as
+// root, whatever the story has set, and shows the answer as the story's stdout.
+func askVault(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: vault METHOD PATH [JSON]")
+	}
+	ca := x509.NewCertPool()
+	ca.AppendCertsFromPEM([]byte(ts.ReadFile(filepath.Join(ts.Getenv("VALETKEY_SANDBOX_DIR"), "ca.pem"))))
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: ca, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
+	}}
+	body := strings.Join(args[2:], "")
+	if file, found := strings.CutPrefix(body, "<"); found {
+		body = ts.ReadFile(file)
+	}
+	request, err := http.NewRequestWithContext(context.Background(), args[0], ts.Getenv("SANDBOX_VAULT")+"/v1/"+args[1], strings.NewReader(body))
+	ts.Check(err)
+	request.Header.Set("X-Vault-Token", ts.Getenv("SANDBOX_VAULT_TOKEN"))
+	answer, err := client.Do(request)
+	ts.Check(err)
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	show(ts, bytes.NewBuffer(text), &bytes.Buffer{})
+	if failed := answer.StatusCode >= 300; failed != neg {
+		ts.Fatalf("%s %s: %s\n%s", args[0], args[1], answer.Status, text)
+	}
 }
 
 // mask is `mask FILE REGEXP TEXT`: it replaces what differs from run to run.

@@ -22,6 +22,7 @@ import (
 	"github.com/valetkey/valetkey/pkg/render"
 	"github.com/valetkey/valetkey/pkg/settings"
 	"github.com/valetkey/valetkey/pkg/terminal"
+	"github.com/valetkey/valetkey/pkg/vault"
 )
 
 // app is one run of valetkey. It lives for one command line.
@@ -45,6 +46,8 @@ type app struct {
 	keysAtVMS accesskey.VMSKeys // connected once
 	unasked   []string          // what was done beside the answer, to be told after it
 	tokens    keystore.Store    // opened once
+	fleet     *fleetDocument    // what machines share, looked at once
+	loggedIn  []*vault.Client   // with tokens that this run got
 
 	waiting *budget
 	told    int  // warnings of the settings that were shown

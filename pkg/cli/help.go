@@ -15,7 +15,7 @@ import (
 func (a *app) help(root *cobra.Command) *cobra.Command {
 	return annotate(&cobra.Command{
 		Use:     "help [COMMAND | TOPIC]",
-		Short:   "Explain a command or a topic (exit-codes, environment, config)",
+		Short:   "Explain a command or a topic (exit-codes, environment, config, fleet)",
 		Example: "  valetkey help keys create\n  valetkey help exit-codes",
 		Args:    cobra.ArbitraryArgs,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -33,7 +33,7 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				return failure.New(failure.Usage, "no command or topic %q", strings.Join(args, " ")).
-					WithHint("valetkey help lists the commands; the topics are exit-codes, environment and config")
+					WithHint("valetkey help lists the commands; the topics are exit-codes, environment, config and fleet")
 			}
 			return a.showHelp(cmd)
 		},
@@ -59,7 +59,37 @@ func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit code of a command says", Long: ExitCodes(), Example: "  valetkey keys create || echo \"exit code $?\""},
 		{Use: "environment", Short: "The environment variables and flags of every setting", Long: Environment(), Example: "  VALETKEY_VMS_ADDRESS=vms.example.com valetkey keys list"},
+		{Use: "fleet", Short: "How many machines share one access key through Vault", Long: Fleet(), Example: "  VALETKEY_STORE=vault valetkey doctor"},
 	}
+}
+
+// Fleet is the text of `valetkey help fleet`.
+func Fleet() string {
+	return `A VAST user has two access keys, over all machines. With keys.store vault the machines of a
+user share one: it lies in one document of Vault, which decides who issues or rotates it.
+Each machine keeps a copy in tokens.store (os, kernel or file), which answers without a
+network, is compared with Vault after half of keys.refresh, and goes on answering while Vault
+is away. Old versions of the document are destroyed after each change.
+
+An administrator of Vault makes a KV version 2 mount of its own (keys.vault_mount):
+
+  vault secrets enable -path=valetkey -version=2 kv
+
+and a policy with no more than this. HOST is the host of vms.address, with :PORT where it is
+not 443; TENANT is - where none is set. Other characters than letters, digits and - _ . : @
+are written as ~ and two hexadecimal digits. valetkey doctor prints the policy for the user
+that is configured, and checks it.
+
+` + indent(fleetPolicy("valetkey", "HOST/TENANT/USER")) + `
+On each machine, in the profile or as VALETKEY_STORE and VALETKEY_TOKENS_STORE:
+
+  keys: {store: vault}
+  tokens: {store: file}
+  vault: {address: https://vault.example.com, auth: {method: approle, role_id: …, secret_id_file: …}}`
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
 // ExitCodes is the text of `valetkey help exit-codes`.

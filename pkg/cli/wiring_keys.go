@@ -33,8 +33,13 @@ type keysOf struct {
 	identity accesskey.Identity
 	service  *accesskey.Service
 	source   accesskey.Source
-	store    keystore.Store
+	store    namedStore
+
+	coordinator accesskey.Coordinator
 }
+
+// namedStore is a store of any kind, as messages name it.
+type namedStore interface{ Name() string }
 
 // accessKeys joins store, coordinator and VMS to the use-cases over keys. It
 // contacts nothing: VMS is connected when a use-case asks for it.
@@ -47,22 +52,13 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 	if err != nil {
 		return keysOf{}, err
 	}
-	store, storeDir, err := a.openStore(s.Store)
+	coordinator, store, err := a.coordinator(identity, s, use)
 	if err != nil {
 		return keysOf{}, err
 	}
-	if store.Name() == memoryStore && use != execStores {
-		return keysOf{}, keystore.Unusable(memoryStore, keystore.Absent, nil, "a key kept in memory would be lost when this command ends (%s)", s.Store.Source)
-	}
 	service := accesskey.New(accesskey.Deps{
-		Identity: identity,
-		Coordinator: accesskey.NewLocal(accesskey.LocalOptions{
-			Identity: identity, Store: store, Now: a.clock,
-			Places:     func() (accesskey.Places, error) { return a.places(identity, storeDir) },
-			Wait:       a.global.Timeout.Duration(),
-			Waiting:    a.waitingFor,
-			Unreadable: func(err error) error { return keystore.Unreadable(store.Name(), err) },
-		}),
+		Identity:    identity,
+		Coordinator: coordinator,
 		VMS:         a.connectKeys,
 		Machine:     durable.MachineID,
 		Now:         a.clock,
@@ -75,7 +71,28 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 		Sleep:       a.sleep,
 		LostHint:    "valetkey keys reap deletes a key that is proven to be left over, and names what it cannot prove",
 	})
-	return keysOf{identity: identity, service: service, source: service, store: store}, nil
+	return keysOf{identity: identity, service: service, source: service, coordinator: coordinator, store: store}, nil
+}
+
+// coordinator joins the store: of this machine, or the one that machines share.
+func (a *app) coordinator(identity accesskey.Identity, s settings.Keys, use storeUse) (accesskey.Coordinator, namedStore, error) {
+	if s.Store.Text() == vaultStore {
+		return a.fleetCoordinator(identity, s)
+	}
+	store, storeDir, err := a.openStore(s.Store)
+	if err != nil {
+		return nil, nil, err
+	}
+	if store.Name() == memoryStore && use != execStores {
+		return nil, nil, keystore.Unusable(memoryStore, keystore.Absent, nil, "a key kept in memory would be lost when this command ends (%s)", s.Store.Source)
+	}
+	return accesskey.NewLocal(accesskey.LocalOptions{
+		Identity: identity, Store: store, Now: a.clock,
+		Places:     func() (accesskey.Places, error) { return a.places(identity, storeDir) },
+		Wait:       a.global.Timeout.Duration(),
+		Waiting:    a.waitingFor,
+		Unreadable: func(err error) error { return keystore.Unreadable(store.Name(), err) },
+	}), store, nil
 }
 
 // waitingFor tells a person what a wait of more than a second is for.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/keystore"
@@ -179,6 +180,7 @@ func (a *app) vaultSession(ctx context.Context) (*vault.Client, error) {
 			return nil, err
 		}
 		client.SetToken(login.Token)
+		a.loggedIn = append(a.loggedIn, client)
 		return client, nil
 	}
 	item, err := a.storedVaultLogin(ctx, place)
@@ -194,6 +196,16 @@ func (a *app) vaultSession(ctx context.Context) (*vault.Client, error) {
 	}
 	return nil, failure.New(failure.Auth, "not logged in to Vault at %s", s.Address.Text()).
 		WithHint("valetkey login vault, or set VALETKEY_VAULT_TOKEN or VAULT_TOKEN")
+}
+
+// revokeLogins ends the tokens that this run got by logging in, where they were
+// for a look alone. Batch tokens cannot be revoked.
+func (a *app) revokeLogins() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.base), 5*time.Second)
+	defer cancel()
+	for _, client := range a.loggedIn {
+		_ = client.RevokeSelf(ctx)
+	}
 }
 
 // canLogIn reports whether the settings alone are enough to log in.
