@@ -44,6 +44,8 @@ type checkup struct {
 	allStores bool
 	visits    map[string]visit // by group
 	vms       *vms.Client      // whose credentials VMS took
+
+	fleetTrouble bool // the document that machines share cannot be read
 }
 
 func (a *app) runDoctor(allStores bool) error {
@@ -58,6 +60,7 @@ func (a *app) runDoctor(allStores bool) error {
 		registry.Add(c)
 	}
 	findings, err := registry.Run(a.base)
+	a.revokeLogins()
 	if err != nil {
 		return err
 	}

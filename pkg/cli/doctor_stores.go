@@ -25,6 +25,9 @@ func (d *checkup) checkStore(ctx context.Context) ([]doctor.Finding, error) {
 	if s.Store.Text() == memoryStore {
 		return one(doctor.Info, "", "keys are kept in memory (%s): only exec works, and its key ends with it", s.Store.Source), nil
 	}
+	if s.Store.Text() == vaultStore {
+		return d.checkVaultStore(ctx, s)
+	}
 	locked, err := d.tryStore(ctx, s.Store)
 	switch {
 	case err != nil:
@@ -93,6 +96,10 @@ func (d *checkup) checkOtherStores(ctx context.Context) ([]doctor.Finding, error
 		if name == s.Store.Text() || name == memoryStore {
 			continue
 		}
+		if name == vaultStore {
+			findings = append(findings, d.couldShare(ctx, s)...)
+			continue
+		}
 		other, err := settings.New(settings.Input{Flags: map[string]string{row.Name: name}}).Lookup(row.Name)
 		if err != nil {
 			return nil, err
@@ -110,15 +117,36 @@ func (d *checkup) checkOtherStores(ctx context.Context) ([]doctor.Finding, error
 	return findings, nil
 }
 
+// journal is where this machine, or the fleet it belongs to, writes down what it
+// is about to do. It does not need a store of this machine that can be used.
+func (d *checkup) journal(identity accesskey.Identity) (accesskey.Coordinator, error) {
+	s, err := d.set.Keys()
+	if err != nil {
+		return nil, err
+	}
+	if s.Store.Text() == vaultStore {
+		if d.fleetTrouble {
+			return nil, failure.New(failure.Store, "vault store: it was not reached")
+		}
+		journal, _, err := d.fleetCoordinator(identity, s)
+		return journal, err
+	}
+	return accesskey.NewLocal(accesskey.LocalOptions{
+		Identity: identity, Now: d.clock,
+		Places: func() (accesskey.Places, error) { return d.places(identity, "") },
+	}), nil
+}
+
 func (d *checkup) checkJournal(ctx context.Context) ([]doctor.Finding, error) {
 	identity, err := d.identity()
 	if err != nil {
 		return nil, nil //nolint:nilerr // without a user at VMS there is no journal
 	}
-	entries, err := accesskey.NewLocal(accesskey.LocalOptions{
-		Identity: identity, Now: d.clock,
-		Places: func() (accesskey.Places, error) { return d.places(identity, "") },
-	}).Pending(ctx)
+	journal, err := d.journal(identity)
+	if err != nil {
+		return nil, nil //nolint:nilerr // an earlier check says it
+	}
+	entries, err := journal.Pending(ctx)
 	if err != nil {
 		return trouble(doctor.Error, err), nil
 	}
