@@ -156,6 +156,11 @@ func (l *Loan) Name(accessKey string) error {
 	return err
 }
 
+// Inherit makes the programs that this process starts until stop is called keep
+// the loan alive, too: should this process be killed, the key is not taken from
+// a run that goes on. On Windows it does nothing.
+func (l *Loan) Inherit() (stop func()) { return l.open.held.Inherit() }
+
 // Return ends the loan: the zero outcome closes its entry, since the key is gone
 // or was never made. After a death without it the entry stays open.
 func (l *Loan) Return(o Outcome) error {

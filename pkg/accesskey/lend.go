@@ -89,6 +89,9 @@ func (s *Service) lend(ctx context.Context, vms VMSKeys) (*Lent, error) {
 	return lent, nil
 }
 
+// Inherit is [Loan.Inherit].
+func (l *Lent) Inherit() (stop func()) { return l.loan.Inherit() }
+
 // Return deletes the key at VMS, with a few seconds of its own after the context
 // has ended. When that fails the journal keeps the key's name, and reaping
 // deletes it.

@@ -39,8 +39,8 @@ type app struct {
 	yes     bool
 
 	errorsAsJSON bool
-	childRuns    atomic.Bool
-	helpErr      error // --help could not be written
+	takesTime    atomic.Int32 // what an interruption does not end: a child, and what must follow it
+	helpErr      error        // --help could not be written
 
 	vmsFlags  vmsFlags
 	keysAtVMS accesskey.VMSKeys // connected once
@@ -188,25 +188,30 @@ func (a *app) report(err error) int {
 		return failure.ExitCode(err)
 	}
 	kind, message, hint := failure.KindOf(err), terminal.Bounded(strings.ReplaceAll(err.Error(), "\n", "; ")), terminal.Bounded(failure.HintOf(err))
+	code := kind.Exit()
+	var own *exitAs
+	if errors.As(err, &own) {
+		code = own.code
+	}
 	if kind == failure.Network && late && hint == "" {
 		hint = fmt.Sprintf("the command may wait %s in all; --timeout gives it longer", a.global.Timeout.Text())
 	}
 	if a.wantsJSON() {
 		a.term.Raw(jsonError(kind, message, hint, failure.DetailsOf(err)))
-		return kind.Exit()
+		return code
 	}
 	if a.silent {
 		if hint != "" {
 			message += " (" + hint + ")"
 		}
 		a.term.Fail("%s", message)
-		return kind.Exit()
+		return code
 	}
 	a.term.Fail("%s", message)
 	if hint != "" {
 		a.term.Hint("%s", hint)
 	}
-	return kind.Exit()
+	return code
 }
 
 // wantsJSON finds -o json on the command line itself, since the error to report

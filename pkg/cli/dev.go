@@ -112,7 +112,7 @@ func (a *app) runDev(f devFlags, command []string) error {
 		}
 	}
 	base = append(base, "PATH="+env["PATH"])
-	err = a.runChild(command, s.ChildEnv(base), 5*time.Second)
+	err = a.runChild(command, s.ChildEnv(base), childOptions{patience: 5 * time.Second})
 	if err == nil && a.base.Err() != nil {
 		return failure.Exit(0) // Ctrl-C was the command's, and it ended well
 	}

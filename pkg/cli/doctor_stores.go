@@ -154,6 +154,8 @@ func (d *checkup) checkJournal(ctx context.Context) ([]doctor.Finding, error) {
 	for _, e := range entries {
 		started := e.Started.UTC().Format(time.RFC3339)
 		switch {
+		case e.Alive && e.Intent == accesskey.Ephemeral && e.AccessKey != "":
+			findings = append(findings, one(doctor.Info, "", "access key %s is lent to a command that runs since %s", e.AccessKey, started)...)
 		case e.Alive:
 			findings = append(findings, one(doctor.Info, "", "another process works on the keys since %s (%s)", started, e.Intent)...)
 		case e.AccessKey != "":

@@ -1,26 +1,26 @@
 package cli
 
 import (
-	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"os/exec"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/valetkey/valetkey/pkg/accesskey"
 	"github.com/valetkey/valetkey/pkg/childenv"
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/settings"
 )
 
+type execFlags struct {
+	keep              []string
+	ephemeral, dryRun bool
+	wait              string
+}
+
 func (a *app) exec() *cobra.Command {
-	var keep []string
+	var f execFlags
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Run a command with an access key in its environment",
@@ -29,62 +29,132 @@ environment, as AWS tools expect them. A key is issued if none is stored. Other 
 credentials, and every variable that holds a secret setting of valetkey, are taken out first.
 
 On Unix valetkey is replaced by the command, so signals and the exit code are the command's own.
-With --store memory the key is issued for the command alone and deleted when it ends.`,
+
+With --ephemeral a key is issued for the command alone: it is stored nowhere, whatever the
+store, and deleted when the command ends, also by Ctrl-C or a signal, which valetkey passes on.
+The exit code is the command's own, 128+N after signal N. A user has two slots: while both are
+taken the exit code is 8, unless --wait gives them time. --store memory means --ephemeral.
+
+The journal names the key while the command runs. If it cannot be deleted at the end, that is
+warned about, the exit code is still the command's, and valetkey keys reap deletes it later;
+so does the next --ephemeral run of this machine. If valetkey itself is killed, that happens
+once the command has ended, too (on Windows at once).
+
+A COMMAND that is not there is exit code 127, one that cannot be executed 126; with -o json
+that, too, is one JSON object on standard error.`,
 		Example: `  valetkey exec -- aws s3 ls
-  valetkey exec --store memory -- python3 job.py`,
+  valetkey exec --ephemeral -- ./load-data.sh
+  valetkey exec --ephemeral --wait 10m -- python3 job.py`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return failure.New(failure.Usage, "no command to run").WithHint("valetkey exec -- COMMAND [ARGUMENT...]")
 			}
-			return a.runExec(args, keep)
+			if a.jq != "" {
+				return failure.New(failure.Usage, "%s writes no JSON for --jq to filter", cmd.CommandPath())
+			}
+			return a.runExec(args, f)
 		},
 	}
-	cmd.Flags().SetInterspersed(false)
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	flags.BoolVar(&f.ephemeral, "ephemeral", false, "issue a key for this run alone, and delete it at the end")
+	flags.StringVar(&f.wait, "wait", "", "with --ephemeral: wait up to this `duration` for room")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, issue and run nothing")
 	a.addKeysFlags(cmd)
-	settings.AddFlags(cmd.Flags(), "s3.endpoint", "s3.region", "s3.ca_file")
-	cmd.Flags().StringSliceVar(&keep, "keep-env", nil, "leave the variable `NAME` in the environment although it holds a secret (repeatable)")
-	return withFormats(cmd, "table")
+	settings.AddFlags(flags, "s3.endpoint", "s3.region", "s3.ca_file")
+	flags.StringSliceVar(&f.keep, "keep-env", nil, "leave the variable `NAME` in the environment although it holds a secret (repeatable)")
+	return cmd
 }
 
-func (a *app) runExec(args, keep []string) error {
-	ctx := a.wait()
+func (a *app) runExec(args []string, f execFlags) error {
+	lend := accesskey.LendOptions{}
+	if f.wait != "" {
+		var err error
+		if lend.Wait, err = settings.ParseDuration(f.wait); err != nil {
+			return failure.Wrap(failure.Usage, err, "read --wait")
+		}
+	}
 	if _, err := findProgram(args[0], a.env["PATH"]); err != nil {
-		return a.notRunnable(args[0], err)
+		return notRunnable(args[0], err)
 	}
 	k, err := a.accessKeys(execStores)
 	if err != nil {
 		return err
 	}
-	creds, err := k.source.Credentials(ctx)
-	if err != nil {
-		return err
+	lend.Storeless = k.store.Name() == memoryStore
+	f.ephemeral = f.ephemeral || lend.Storeless // such a key could go nowhere else
+	switch {
+	case f.wait != "" && !f.ephemeral:
+		return failure.New(failure.Usage, "--wait is for --ephemeral: a stored key needs no room")
+	case f.dryRun:
+		return a.dryExec(k, args, f)
 	}
 	s3, err := a.set.S3()
 	if err != nil {
 		return err
 	}
 	plan := childenv.Plan{
-		Base: a.proc.Env, Keep: keep, Drop: a.secretVariables(),
+		Base: a.proc.Env, Keep: f.keep, Drop: a.secretVariables(),
 		Endpoint: endpointURL(s3.Endpoint.Text()), Region: s3.Region.Text(), CAFile: s3.CAFile.Text(),
-		Credentials: &childenv.Credentials{AccessKey: creds.AccessKey, SecretKey: creds.SecretKey, SessionToken: creds.SessionToken},
-		FoldCase:    runtime.GOOS == "windows",
+		FoldCase: runtime.GOOS == "windows",
 	}
-	if !creds.Soft {
-		plan.Credentials.Ends = creds.Expires
+	if f.ephemeral {
+		return a.runLent(k, args, plan, lend)
 	}
-	if k.store.Name() != memoryStore {
-		return a.become(args, plan.Compose())
+	creds, err := k.source.Credentials(a.wait())
+	if err != nil {
+		return err
 	}
-	runErr := a.runChild(args, plan.Compose(), 0)
-	// The clean-up has its own time: the command may have been interrupted.
-	cleanup, cancel := context.WithTimeout(context.WithoutCancel(a.base), 5*time.Second)
-	defer cancel()
-	if _, err := k.service.Delete(cleanup, creds.AccessKey); err != nil {
-		a.term.Warn("access key %s of the ended command could not be deleted: %v", creds.AccessKey, err)
-		a.term.Hint("valetkey keys delete %s", creds.AccessKey)
+	plan.Credentials = childCredentials(creds)
+	return a.become(args, plan.Compose())
+}
+
+// childCredentials are without a soft end: SDKs would refuse to go on past it.
+func childCredentials(c accesskey.Credentials) *childenv.Credentials {
+	creds := &childenv.Credentials{AccessKey: c.AccessKey, SecretKey: c.SecretKey, SessionToken: c.SessionToken}
+	if !c.Soft {
+		creds.Ends = c.Expires
+	}
+	return creds
+}
+
+// runLent runs a command with a key of its own, which ends with it.
+func (a *app) runLent(k keysOf, args []string, plan childenv.Plan, o accesskey.LendOptions) error {
+	lent, err := k.service.Lend(a.wait(), o)
+	if err != nil {
+		return err
+	}
+	defer a.takeTime()() // for the return, which ends in seconds by itself
+	plan.Credentials = childCredentials(lent.Credentials)
+	stop := lent.Inherit()
+	runErr := a.runChild(args, plan.Compose(), childOptions{started: stop})
+	stop()
+	if err := lent.Return(a.base); err != nil {
+		a.term.Warn("%v", err)
+		a.term.Hint("it is in the journal: valetkey keys reap deletes it")
 	}
 	return runErr
+}
+
+// dryExec looks, issues nothing and runs nothing.
+func (a *app) dryExec(k keysOf, args []string, f execFlags) error {
+	if !f.ephemeral {
+		if key, err := k.service.Current(a.wait()); err == nil {
+			a.term.Note("would run %s with the access key %s of %s; nothing was run", args[0], key.AccessKey, k.identity)
+			return nil
+		}
+	}
+	keys, err := k.service.List(a.wait())
+	if err != nil {
+		return err
+	}
+	end := ""
+	if f.ephemeral {
+		end = " and delete the key"
+	}
+	a.term.Note("would issue an access key for %s, who holds %d, run %s%s; nothing was done", k.identity, len(keys), args[0], end)
+	return nil
 }
 
 // secretVariables are those that hold a secret setting, and the sandbox's own.
@@ -103,108 +173,10 @@ func (a *app) secretVariables() []string {
 func (a *app) become(args, env []string) error {
 	path, err := findProgram(args[0], a.env["PATH"])
 	if err != nil {
-		return a.notRunnable(args[0], err)
+		return notRunnable(args[0], err)
 	}
 	if err := replaceProcess(path, args, env); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return a.notRunnable(args[0], err)
+		return notRunnable(args[0], err)
 	}
-	return a.runChild(args, env, 0)
-}
-
-// runChild runs a command with our streams, passes signals on, and returns its
-// exit code as failure.Exit. It returns nil if the command ended with 0. After a
-// signal the command is killed if it does not end within patience; zero waits on.
-func (a *app) runChild(args, env []string, patience time.Duration) error {
-	path, err := findProgram(args[0], a.env["PATH"])
-	if err != nil {
-		return a.notRunnable(args[0], err)
-	}
-	child := &exec.Cmd{Path: path, Args: args, Env: env, Stdin: a.proc.Stdin, Stdout: a.proc.Stdout, Stderr: a.proc.Stderr}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, passedOn...)
-	defer signal.Stop(signals)
-	if err := child.Start(); err != nil {
-		return a.notRunnable(args[0], err)
-	}
-	a.childRuns.Store(true)
-	defer a.childRuns.Store(false)
-	ended := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				// A terminal sends Ctrl-C to the whole group, the child has it already.
-				if s != os.Interrupt || !a.term.InIsTerminal {
-					_ = child.Process.Signal(s)
-				}
-				if patience > 0 {
-					kill := time.AfterFunc(patience, func() { _ = child.Process.Kill() })
-					defer kill.Stop()
-				}
-			case <-ended:
-				return
-			}
-		}
-	}()
-	err = child.Wait()
-	close(ended)
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &exit):
-		return failure.Exit(exitCode(exit.ProcessState))
-	}
-	return failure.Wrap(failure.Internal, err, "run %s", args[0])
-}
-
-func (a *app) notRunnable(name string, err error) error {
-	code := 126
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOENT) {
-		code = 127
-	}
-	a.term.Fail("cannot run %s: %v", name, reason(err))
-	return failure.Exit(code)
-}
-
-func reason(err error) error {
-	var e *exec.Error
-	if errors.As(err, &e) {
-		err = e.Err // often a PathError, which names the program once more
-	}
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
-// findProgram looks a program up in the PATH that the person has.
-func findProgram(name, path string) (string, error) {
-	if strings.ContainsRune(name, os.PathSeparator) || runtime.GOOS == "windows" {
-		found, err := exec.LookPath(name)
-		if err != nil && errors.Is(err, exec.ErrDot) {
-			return name, nil
-		}
-		return found, err
-	}
-	denied := error(nil)
-	for _, dir := range strings.Split(path, string(os.PathListSeparator)) {
-		if dir == "" {
-			dir = "." // as a shell has it
-		}
-		candidate := dir + string(os.PathSeparator) + name
-		info, err := os.Stat(candidate)
-		switch {
-		case err != nil || info.IsDir():
-			continue
-		case info.Mode()&0o111 != 0:
-			return candidate, nil
-		}
-		denied = &exec.Error{Name: name, Err: fs.ErrPermission}
-	}
-	if denied != nil {
-		return "", denied
-	}
-	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+	return a.runChild(args, env, childOptions{})
 }

@@ -5,8 +5,11 @@ import (
 	"os"
 )
 
-// passedOn are the signals that a child gets from us.
-var passedOn = []os.Signal{os.Interrupt}
+// passedOn are the signals that would end us before the child. It gets them
+// itself: Ctrl-C goes to every program of the console.
+func passedOn() []os.Signal { return []os.Signal{os.Interrupt} }
+
+func sentToGroup(os.Signal) bool { return true }
 
 func replaceProcess(string, []string, []string) error { return errors.ErrUnsupported }
 

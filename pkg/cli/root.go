@@ -48,7 +48,7 @@ func Main(ctx context.Context, p Process) int {
 			return code
 		case <-time.After(lastMoment):
 			// Some calls into the system cannot be interrupted. A child may take its time.
-			if !a.childRuns.Load() {
+			if a.takesTime.Load() == 0 {
 				return failure.Cancelled.Exit()
 			}
 		}

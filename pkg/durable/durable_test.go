@@ -45,6 +45,19 @@ func play(role, path string) {
 		}
 		fmt.Println("held")
 		time.Sleep(time.Hour)
+	case "inherit": // to a child that ends with our input
+		held, err := durable.Lock(context.Background(), path)
+		if err != nil {
+			panic(err)
+		}
+		defer held.Inherit()()
+		child := exec.Command("cat")
+		child.Stdin = os.Stdin
+		if err := child.Start(); err != nil {
+			panic(err)
+		}
+		fmt.Println("held")
+		time.Sleep(time.Hour)
 	}
 }
 

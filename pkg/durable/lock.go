@@ -3,8 +3,6 @@ package durable
 import (
 	"context"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // Waiters ask again after firstPoll, then ever more rarely up to lastPoll.
@@ -12,10 +10,6 @@ const (
 	firstPoll = 5 * time.Millisecond
 	lastPoll  = 50 * time.Millisecond
 )
-
-// Held is an exclusive lock on a file. It ends with [Held.Release] or with the
-// process, however that ends, so no lock is ever stale.
-type Held struct{ f *flock.Flock }
 
 // Lock takes the exclusive lock on the file at path, creating it with mode
 // 0600, and waits for it as long as ctx allows; its error then matches
@@ -45,31 +39,9 @@ func Lock(ctx context.Context, path string) (*Held, error) {
 
 // TryLock takes the lock if it is free. It returns nil and no error when
 // somebody else holds it.
-func TryLock(path string) (*Held, error) {
-	f := flock.New(path, flock.SetPermissions(0o600))
-	ok, err := f.TryLock()
-	if err != nil || !ok {
-		_ = f.Close()
-		return nil, err
-	}
-	return &Held{f}, nil
-}
+func TryLock(path string) (*Held, error) { return tryLock(path, true) }
 
 // TryShare takes the lock together with others who share it, unless somebody
 // holds it alone; then it returns nil and no error. It finds out whether a lock
 // is held without looking like a holder to others who do the same.
-func TryShare(path string) (*Held, error) {
-	f := flock.New(path, flock.SetPermissions(0o600))
-	ok, err := f.TryRLock()
-	if err != nil || !ok {
-		_ = f.Close()
-		return nil, err
-	}
-	return &Held{f}, nil
-}
-
-// Path is the path of the lock file.
-func (h *Held) Path() string { return h.f.Path() }
-
-// Release gives the lock up. It may be called more than once.
-func (h *Held) Release() error { return h.f.Unlock() }
+func TryShare(path string) (*Held, error) { return tryLock(path, false) }
