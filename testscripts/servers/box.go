@@ -21,9 +21,19 @@ type box struct {
 // startSandbox starts a sandbox that ends with the test.
 func startSandbox(t *testing.T, env ...string) *box {
 	t.Helper()
+	return startFaultySandbox(t, nil, env...)
+}
+
+// startFaultySandbox starts one whose servers fail as the --fault flags say.
+func startFaultySandbox(t *testing.T, faults []string, env ...string) *box {
+	t.Helper()
 	vk := newValetkey(t)
+	args := []string{"dev"}
+	for _, f := range faults {
+		args = append(args, "--fault", f)
+	}
 	said := filepath.Join(t.TempDir(), "environment")
-	cmd := exec.Command(vk.path, "dev", "--", "sh", "-c", `env -0 >"$0.part" && mv "$0.part" "$0" && exec cat`, said)
+	cmd := exec.Command(vk.path, append(args, "--", "sh", "-c", `env -0 >"$0.part" && mv "$0.part" "$0" && exec cat`, said)...)
 	cmd.Env = vk.env
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

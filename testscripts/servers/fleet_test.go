@@ -1,13 +1,11 @@
 package servers
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,72 +34,14 @@ type fleet struct {
 
 func newFleet(t *testing.T, faults ...string) *fleet {
 	t.Helper()
-	binary, err := valetkeyProgram.build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fleet{t: t, vault: StartVault(t), binary: binary}
-	for name, value := range startSandbox(t, binary, faults...) {
-		switch name {
-		case "VALETKEY_VAULT_ADDRESS":
-			value = f.vault.Address
-		case "VALETKEY_VAULT_CA_FILE":
-			value = f.vault.CAFile
-		case "VALETKEY_VAULT_TOKEN":
-			value = f.vault.Token
-		case "VALETKEY_STORE":
-			value = "vault"
-		case "VALETKEY_SANDBOX_DIR":
-			f.sandbox = value
-		}
-		f.env = append(f.env, name+"="+value)
-	}
-	f.env = append(f.env, "VALETKEY_TOKENS_STORE=file", "AWS_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"))
+	f := &fleet{t: t, vault: StartVault(t)}
+	box := startFaultySandbox(t, faults)
+	// Of two values for a name the last one counts.
+	f.env = append(box.env, "VALETKEY_VAULT_ADDRESS="+f.vault.Address, "VALETKEY_VAULT_CA_FILE="+f.vault.CAFile, "VALETKEY_VAULT_TOKEN="+f.vault.Token,
+		"VALETKEY_STORE=vault", "VALETKEY_TOKENS_STORE=file", "AWS_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"))
+	f.sandbox, f.binary = box.dir, box.path
 	f.limit()
 	return f
-}
-
-// startSandbox starts the servers of `valetkey dev`, which end with the test, and
-// returns their environment.
-func startSandbox(t *testing.T, binary string, faults ...string) map[string]string {
-	t.Helper()
-	args := []string{"dev"}
-	for _, f := range faults {
-		args = append(args, "--fault", f)
-	}
-	cmd := exec.Command(binary, append(args, "--", "sh", "-c", "env; echo; exec cat")...)
-	home := t.TempDir()
-	cmd.Env = append(Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	noise := start(t, cmd)
-	t.Cleanup(func() { _ = stdin.Close() })
-	said := make(chan map[string]string, 1)
-	go func() {
-		values := map[string]string{}
-		lines := bufio.NewScanner(stdout)
-		for lines.Scan() && lines.Text() != "" {
-			name, value, _ := strings.Cut(lines.Text(), "=")
-			values[name] = value
-		}
-		said <- values
-		_, _ = io.Copy(io.Discard, stdout)
-	}()
-	select {
-	case values := <-said:
-		if values["VALETKEY_SANDBOX_DIR"] != "" {
-			return values
-		}
-	case <-time.After(patience):
-	}
-	t.Fatalf("the sandbox did not start: %s", noise)
-	return nil
 }
 
 // limit replaces root's token by one with the policy that doctor prints.
@@ -121,7 +61,7 @@ func (f *fleet) limit() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.env = append(f.env, "VALETKEY_VAULT_TOKEN="+token.Auth.ClientToken) // the last one counts
+	f.env = append(f.env, "VALETKEY_VAULT_TOKEN="+token.Auth.ClientToken)
 }
 
 // machine runs valetkey on a machine of the name.
