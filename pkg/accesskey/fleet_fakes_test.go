@@ -269,6 +269,9 @@ func (w *fleetWorld) sound(what string) error {
 			errs = append(errs, fmt.Errorf("%s: %s is stored and dead", what, g.AccessKey))
 		}
 	}
+	if active > 1 {
+		errs = append(errs, fmt.Errorf("%s: %d keys are handed out", what, active))
+	}
 	for _, k := range w.keys {
 		if _, stored := d.Item.Find(k.AccessKey); stored {
 			continue

@@ -372,6 +372,38 @@ func TestFleetCommitNobodyKnows(t *testing.T) {
 	}
 }
 
+// The answer to the commit is lost, another machine changes the document at
+// once, and then it cannot be read: the key may be stored, and is.
+func TestFleetCommitThatOthersCovered(t *testing.T) {
+	w := newFleetWorld(t)
+	m, other := w.member("here"), w.member("there")
+	writes, after := 0, 0
+	w.decide = func(machine, call string) fate {
+		switch {
+		case machine != m.name:
+		case call == "write":
+			if writes++; writes == 3 {
+				return lostAfter
+			}
+		case call == "read" && writes >= 3:
+			if after++; after > 1 {
+				return refused
+			}
+			if _, err := other.fleet.Update(context.Background(), func(it accesskey.Item) (accesskey.Item, error) {
+				return it.RecordRefresh("AK1", 9*time.Hour), nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		return fine
+	}
+	_, err := m.EnsureKey(t.Context())
+	w.check(t, "covered")
+	if !errors.Is(err, accesskey.ErrMayBeStored) || len(w.atVMS()) != 1 {
+		t.Errorf("%v, at VMS %v", err, w.atVMS())
+	}
+}
+
 // The winner is stopped for longer than its lease, at each of its calls, while
 // another machine does the same.
 func TestFleetPausedWinner(t *testing.T) {
