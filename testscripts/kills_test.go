@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ import (
 	"github.com/valetkey/valetkey/pkg/sandbox"
 )
 
-// Processes that issue, rotate and reap are killed at random moments. After each
+// Processes that issue, lend, rotate and reap are killed at random moments. After each
 // the key that is handed out is one that VMS has; after a reaping every key is
 // stored, and the journal is empty. VALETKEY_TEST_KILLS sets how many are killed.
 func TestKilledAtRandom(t *testing.T) {
@@ -43,10 +44,13 @@ func TestKilledAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // which moment is no secret
 	v.run("keys", "create")
 	whole := v.duration("keys", "rotate", "--now", "--yes")
-	lines := [][]string{{"rotate"}, {"rotate", "--now", "--yes"}, {"rotate", "--undo"}, {"reap", "--yes"}, {"create"}}
+	lines := [][]string{
+		{"keys", "rotate"}, {"keys", "rotate", "--now", "--yes"}, {"keys", "rotate", "--undo"}, {"keys", "reap", "--yes"}, {"keys", "create"},
+		{"exec", "--ephemeral", "--", "true"},
+	}
 	died, hours := 0, 0
 	for i := 0; died < kills && i < 20*kills; i++ {
-		line := append([]string{"keys"}, lines[random.IntN(len(lines))]...)
+		line := lines[random.IntN(len(lines))]
 		what := fmt.Sprintf("seed %d, run %d, %s", seed, i, strings.Join(line, " "))
 		if v.kill(time.Duration(random.Int64N(int64(whole))), line...) {
 			died++
@@ -92,8 +96,8 @@ type killed struct {
 }
 
 func (v killed) command(ctx context.Context, line ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, append(line, "--no-input")...)
-	cmd.Env = v.env
+	cmd := exec.CommandContext(ctx, binary, line...)
+	cmd.Env = append(slices.Clip(v.env), "VALETKEY_NO_INPUT=true")
 	return cmd
 }
 
