@@ -100,6 +100,7 @@ func canaryRuns(c *canary) []canaryRun {
 	wrong := map[string]string{"VALETKEY_VMS_PASSWORD": canaryWrong}
 	noToken := map[string]string{"VALETKEY_VAULT_TOKEN": canaryToken}
 	nothing := map[string]string{"VALETKEY_VMS_PASSWORD": "", "VALETKEY_VAULT_TOKEN": ""}
+	admin := map[string]string{"VALETKEY_VMS_USERNAME": "admin", "VALETKEY_VMS_PASSWORD": c.env["VALETKEY_SANDBOX_PASSWORD_ADMIN"]}
 	config := map[string]string{"VALETKEY_CONFIG": filepath.Join(c.home, "config.yaml")}
 	fleet := map[string]string{"VALETKEY_STORE": "vault", "VALETKEY_TOKENS_STORE": "file"}
 	return []canaryRun{
@@ -118,6 +119,13 @@ func canaryRuns(c *canary) []canaryRun {
 		{line: "keys show $KEY"},
 		{line: "keys show $KEY --show-secret", shows: "key"},
 		{line: "keys show $KEY", env: wrong, fails: true},
+		{line: "keys disable $KEY --user alice", env: admin},
+		{line: "keys enable $KEY --user alice -o json", env: admin},
+		{line: "keys disable $KEY", fails: true}, // no role
+		{line: "keys enable $KEY --user alice -o json", env: wrong, fails: true},
+		{line: "keys create --user dora -o json", env: admin},
+		{line: "keys list --all -o json", env: admin},
+		{line: "keys list --all --user-tenant nope", env: admin, fails: true},
 		{line: "credential-process", shows: "key"},
 		{line: "credential-process --verify", shows: "key"},
 		{line: "credential-process --verify", env: wrong, shows: "key"},

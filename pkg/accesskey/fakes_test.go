@@ -196,6 +196,7 @@ type world struct {
 	dir      string
 	identity accesskey.Identity
 	vms      *cluster
+	remote   accesskey.VMSKeys // nil is vms
 	store    *shop
 	refresh  time.Duration
 	now      time.Time
@@ -242,7 +243,12 @@ func (w *world) service() *accesskey.Service { return w.serviceWith(func(*access
 func (w *world) serviceWith(change func(*accesskey.Deps)) *accesskey.Service {
 	d := accesskey.Deps{
 		Identity: w.identity, Coordinator: w.coordinator(), Refresh: w.refresh,
-		VMS:     func(context.Context) (accesskey.VMSKeys, error) { return w.vms, nil },
+		VMS: func(context.Context) (accesskey.VMSKeys, error) {
+			if w.remote != nil {
+				return w.remote, nil
+			}
+			return w.vms, nil
+		},
 		Machine: func() (string, error) { return w.machine, nil },
 		Now:     func() time.Time { return w.now },
 		Prover:  func() (accesskey.Proof, error) { return w.prove, nil },

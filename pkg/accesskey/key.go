@@ -75,6 +75,10 @@ func (k Key) Document(showSecret bool) KeyDocument {
 	return d
 }
 
+// YoungerThan reports whether the key is certainly younger: of an unknown age
+// nobody knows.
+func (k Key) YoungerThan(d time.Duration) bool { return !k.Created.IsZero() && k.Age < d }
+
 // MarshalJSON writes the form without the secret.
 func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.Document(false)) }
 

@@ -45,9 +45,11 @@ func PlacesIn(stateDir, machine, lockDir string, id Identity) Places {
 	if p.LockInState {
 		lockDir = filepath.Join(own, "locks")
 	}
-	p.LockPath = filepath.Join(lockDir, durable.SafeName(id.Item())+".lock")
+	p.LockPath = filepath.Join(lockDir, lockName(id))
 	return p
 }
+
+func lockName(id Identity) string { return durable.SafeName(id.Item()) + ".lock" }
 
 // LocalOptions are the parts of a local coordinator.
 type LocalOptions struct {

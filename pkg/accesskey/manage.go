@@ -2,6 +2,7 @@ package accesskey
 
 import (
 	"context"
+	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -21,22 +22,23 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	here := s.machine()
+	here, now := s.machine(), s.d.Now()
 	keys := make([]Key, 0, len(remote))
 	for _, r := range remote {
-		keys = append(keys, s.join(r, it, here))
+		keys = append(keys, join(r, it, here, now))
 	}
 	return keys, nil
 }
 
-func (s *Service) join(r Remote, it Item, here string) Key {
-	k := Key{AccessKey: r.AccessKey, User: s.d.Identity.User, Tenant: s.d.Identity.Tenant, State: Foreign}
+// join is a key as VMS and the item of its user know it.
+func join(r Remote, it Item, here string, now time.Time) Key {
+	k := Key{AccessKey: r.AccessKey, User: it.Identity.User, Tenant: it.Identity.Tenant, State: Foreign}
 	if g, ok := it.Find(r.AccessKey); ok {
-		k = s.stored(g, here)
+		k = storedKey(g, it.Identity, here, now)
 	}
 	k.Enabled = r.Enabled
 	if !r.Created.IsZero() {
-		k.Created, k.Age = r.Created, s.age(r.Created)
+		k.Created, k.Age = r.Created, age(r.Created, now)
 	}
 	if r.User != "" {
 		k.User = r.User

@@ -268,18 +268,24 @@ func (s *Service) recordRefresh(ctx context.Context, g Generation, refresh time.
 // stored is a stored generation as a key, as far as the store knows it. An
 // empty machine leaves open who issued it.
 func (s *Service) stored(g Generation, machine string) Key {
+	return storedKey(g, s.d.Identity, machine, s.d.Now())
+}
+
+func storedKey(g Generation, id Identity, machine string, now time.Time) Key {
 	return Key{
-		AccessKey: g.AccessKey, SecretKey: g.SecretKey, User: s.d.Identity.User, Tenant: s.d.Identity.Tenant,
-		Enabled: !g.Disabled, Created: g.Created, Age: s.age(g.Created),
+		AccessKey: g.AccessKey, SecretKey: g.SecretKey, User: id.User, Tenant: id.Tenant,
+		Enabled: !g.Disabled, Created: g.Created, Age: age(g.Created, now),
 		Stored: true, IssuedHere: machine != "" && g.IssuedBy == machine, State: g.State,
 	}
 }
 
-func (s *Service) age(created time.Time) time.Duration {
+func (s *Service) age(created time.Time) time.Duration { return age(created, s.d.Now()) }
+
+func age(created, now time.Time) time.Duration {
 	if created.IsZero() {
 		return 0
 	}
-	return max(0, s.d.Now().Sub(created)) // the clock of VMS may be ahead
+	return max(0, now.Sub(created)) // the clock of VMS may be ahead
 }
 
 // machine is the id of this machine, or "" where it has none to be told by.

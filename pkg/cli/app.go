@@ -23,6 +23,7 @@ import (
 	"github.com/valetkey/valetkey/pkg/settings"
 	"github.com/valetkey/valetkey/pkg/terminal"
 	"github.com/valetkey/valetkey/pkg/vault"
+	"github.com/valetkey/valetkey/pkg/vms"
 )
 
 // app is one run of valetkey. It lives for one command line.
@@ -43,6 +44,8 @@ type app struct {
 	helpErr      error        // --help could not be written
 
 	vmsFlags  vmsFlags
+	userFlags userFlags
+	vmsAPI    *vms.Client       // connected once
 	keysAtVMS accesskey.VMSKeys // connected once
 	unasked   []string          // what was done beside the answer, to be told after it
 	tokens    keystore.Store    // opened once
@@ -192,6 +195,9 @@ func (a *app) report(err error) int {
 	var own *exitAs
 	if errors.As(err, &own) {
 		code = own.code
+	}
+	if a.userFlags.suffix != "" && strings.Contains(hint, "valetkey keys ") {
+		hint += "; with" + a.userFlags.suffix // the use-cases do not know about whose keys the line is
 	}
 	if kind == failure.Network && late && hint == "" {
 		hint = fmt.Sprintf("the command may wait %s in all; --timeout gives it longer", a.global.Timeout.Text())

@@ -17,7 +17,8 @@ func (a *app) keys() *cobra.Command {
 of a key once, and keys never expire. valetkey issues a key once for all processes that ask,
 and stores it before anybody can lose it.`,
 		"  valetkey keys create\n  valetkey keys list\n  valetkey keys rotate\n  valetkey keys reap",
-		a.keysCreate(), a.keysList(), a.keysShow(), a.keysRotate(), a.keysReap(), a.keysDelete())
+		a.keysCreate(), a.keysList(), a.keysShow(), a.keysRotate(), a.keysReap(),
+		a.keysSwitch("enable", true), a.keysSwitch("disable", false), a.keysDelete())
 }
 
 // addKeysFlags adds what every verb over keys takes.
@@ -50,6 +51,14 @@ func people(d time.Duration) string {
 		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// allHeader is the header of a list of many users' keys.
+var allHeader = []string{"ACCESS_KEY", "USER", "TENANT", "ENABLED", "CREATED", "AGE", "STORED", "STATE"}
+
+func allRow(k accesskey.Key) []string {
+	row := keyRow(k)
+	return append([]string{row[0], k.User, k.Tenant}, row[1:]...)
 }
 
 // keyAnswer renders one key.

@@ -12,19 +12,24 @@ import (
 
 func (a *app) keysCreate() *cobra.Command {
 	var ifMissing, showSecret, dryRun bool
-	cmd := a.addKeysFlags(&cobra.Command{
+	cmd := a.addUserFlags(a.addKeysFlags(&cobra.Command{
 		Use:   "create",
 		Short: "Issue a new access key and store it",
 		Long: `Ask VMS for a new access key and store it. It becomes the key that is handed out; keys that
 were stored before keep working until they are deleted. Nothing is ever deleted to make room:
-with both slots taken the exit code is 8, and both keys and the ways out are named.`,
+with both slots taken the exit code is 8, and both keys and the ways out are named.
+
+An administrator issues a key for another user with --user. It is stored here under that user's
+name: --show-secret prints the secret, now or later with keys show, and a profile whose
+vms.username is that user hands it out.`,
 		Example: `  valetkey keys create
   valetkey keys create --if-missing          the stored key, or a new one
-  valetkey keys create --store file -o json`,
+  valetkey keys create --store file -o json
+  valetkey keys create --user dora           as an administrator`,
 		RunE: func(*cobra.Command, []string) error {
 			return a.runKeysCreate(ifMissing, showSecret, dryRun)
 		},
-	})
+	}))
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "return the stored key if there is one")
 	cmd.Flags().BoolVar(&showSecret, "show-secret", false, "print the secret key too")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, issue nothing")

@@ -11,14 +11,14 @@ import (
 
 func (a *app) keysDelete() *cobra.Command {
 	var dryRun bool
-	cmd := a.addKeysFlags(&cobra.Command{
+	cmd := a.addUserFlags(a.addKeysFlags(&cobra.Command{
 		Use:   "delete ACCESS_KEY",
 		Short: "Delete an access key at VMS and in the store",
 		Long: `Delete an access key at VMS, then in the store. It stops working at once, and with it every
 URL it signed. It is asked first; --yes answers.`,
 		Example: "  valetkey keys delete 4XACULB2SLCZ80ZQPVMX",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.runKeysDelete(args[0], dryRun) },
-	})
+	}))
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be deleted, delete nothing")
 	return cmd

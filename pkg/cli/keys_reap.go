@@ -6,9 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/valetkey/valetkey/pkg/accesskey"
-	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/render"
-	"github.com/valetkey/valetkey/pkg/settings"
 )
 
 func (a *app) keysReap() *cobra.Command {
@@ -16,7 +14,7 @@ func (a *app) keysReap() *cobra.Command {
 		o         accesskey.ReapOptions
 		olderThan string
 	)
-	cmd := a.addKeysFlags(&cobra.Command{
+	cmd := a.addUserFlags(a.addKeysFlags(&cobra.Command{
 		Use:   "reap",
 		Short: "Delete keys that a rotation or a crash left behind",
 		Long: `Delete retired keys whose grace is over, and keys that a process of this machine was asking for
@@ -31,7 +29,7 @@ Keys of other machines, and of a valetkey that runs, are never touched. It is as
   valetkey keys reap --yes -o json
   valetkey keys reap --access-key 4XACULB2SLCZ80ZQPVMX`,
 		RunE: func(*cobra.Command, []string) error { return a.runKeysReap(o, olderThan) },
-	})
+	}))
 	flags := cmd.Flags()
 	flags.StringVar(&olderThan, "older-than", "", "leave retired keys alone that are younger than this `duration`")
 	flags.StringArrayVar(&o.AccessKeys, "access-key", nil, "delete this suspected `access key` (repeatable)")
@@ -40,11 +38,9 @@ Keys of other machines, and of a valetkey that runs, are never touched. It is as
 }
 
 func (a *app) runKeysReap(o accesskey.ReapOptions, olderThan string) error {
-	if olderThan != "" {
-		var err error
-		if o.OlderThan, err = settings.ParseDuration(olderThan); err != nil {
-			return failure.Wrap(failure.Usage, err, "read --older-than")
-		}
+	var err error
+	if o.OlderThan, err = atLeast(olderThan); err != nil {
+		return err
 	}
 	k, err := a.accessKeys(execStores)
 	if err != nil {

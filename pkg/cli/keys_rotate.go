@@ -20,7 +20,7 @@ type rotateFlags struct {
 
 func (a *app) keysRotate() *cobra.Command {
 	var f rotateFlags
-	cmd := a.addKeysFlags(&cobra.Command{
+	cmd := a.addUserFlags(a.addKeysFlags(&cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the access key that is handed out",
 		Long: `Issue a new access key, store it, prove it by a signed call to s3.endpoint (without one, by the
@@ -41,7 +41,7 @@ there is no room: the exit code is 8, and the message says when a slot becomes f
   valetkey keys rotate --now                    the old key may have leaked: delete it at once
   valetkey keys rotate --replace 4XACULB2SLCZ80ZQPVMX
   valetkey keys rotate --wait 24h               until there is room`,
-	})
+	}))
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if f.replace == "" && cmd.Flags().Changed("replace") { // an unset variable, most likely
 			return failure.New(failure.Usage, "--replace is empty").WithHint("valetkey keys list shows the keys there are")

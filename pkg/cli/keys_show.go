@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func (a *app) keysShow() *cobra.Command {
 	var showSecret bool
-	cmd := a.addKeysFlags(&cobra.Command{
+	cmd := a.addUserFlags(a.addKeysFlags(&cobra.Command{
 		Use:   "show ACCESS_KEY",
 		Short: "Show one access key",
 		Long: `Show one access key as VMS knows it. With --show-secret the stored secret is printed; VMS
@@ -21,7 +21,7 @@ never tells a secret again, so a key that is not stored here has none to show (e
 			}
 			return a.print(keyAnswer(key, showSecret))
 		},
-	})
+	}))
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.Flags().BoolVar(&showSecret, "show-secret", false, "print the stored secret")
 	return cmd

@@ -41,13 +41,30 @@ type keysOf struct {
 // namedStore is a store of any kind, as messages name it.
 type namedStore interface{ Name() string }
 
+// has reports whether the store has the key, as far as that can be told.
+func (k keysOf) has(ctx context.Context, id string) bool {
+	_, err := k.service.Show(ctx, id, true)
+	return err == nil
+}
+
 // accessKeys joins store, coordinator and VMS to the use-cases over keys. It
 // contacts nothing: VMS is connected when a use-case asks for it.
 func (a *app) accessKeys(use storeUse) (keysOf, error) {
+	if a.userFlags.name != "" {
+		return a.accessKeysOf(string(a.userFlags.name), string(a.userFlags.tenant), use)
+	}
+	if a.userFlags.tenant != "" {
+		return keysOf{}, failure.New(failure.Usage, "--user-tenant goes with --user")
+	}
 	identity, err := a.identity()
 	if err != nil {
 		return keysOf{}, err
 	}
+	return a.keysOfIdentity(identity, use, a.connectKeys)
+}
+
+// keysOfIdentity joins the use-cases over the keys of one user.
+func (a *app) keysOfIdentity(identity accesskey.Identity, use storeUse, connect func(context.Context) (accesskey.VMSKeys, error)) (keysOf, error) {
 	s, err := a.set.Keys()
 	if err != nil {
 		return keysOf{}, err
@@ -59,7 +76,7 @@ func (a *app) accessKeys(use storeUse) (keysOf, error) {
 	service := accesskey.New(accesskey.Deps{
 		Identity:    identity,
 		Coordinator: coordinator,
-		VMS:         a.connectKeys,
+		VMS:         connect,
 		Machine:     durable.MachineID,
 		Now:         a.clock,
 		Refresh:     s.Refresh,
@@ -130,16 +147,9 @@ func (a *app) sleep(ctx context.Context, d time.Duration) error {
 
 // identity names whose keys are meant. A key belongs to one user in one tenant of one VMS.
 func (a *app) identity() (accesskey.Identity, error) {
-	s, err := a.set.VMS()
+	cluster, s, err := a.cluster()
 	if err != nil {
 		return accesskey.Identity{}, err
-	}
-	if s.Address.IsEmpty() {
-		return accesskey.Identity{}, noVMSAddress()
-	}
-	address, err := wire.NormalizeAddress(s.Address.Text())
-	if err != nil {
-		return accesskey.Identity{}, failure.Annotate(err, "vms.address (%s)", s.Address.Source)
 	}
 	user := s.Username.Text()
 	if user == "" {
@@ -150,7 +160,23 @@ func (a *app) identity() (accesskey.Identity, error) {
 		return accesskey.Identity{}, failure.New(kind, "no VMS user name: it is part of what a stored key is known by").
 			WithHint("set vms.username: --vms-username, VALETKEY_VMS_USERNAME, VMS_USER or VAST_USERNAME; valetkey config set vms.username")
 	}
-	return accesskey.Identity{VMS: address.Host, Tenant: s.Tenant.Text(), User: user}, nil
+	return accesskey.Identity{VMS: cluster, Tenant: s.Tenant.Text(), User: user}, nil
+}
+
+// cluster is the VMS part of an identity, and the settings it is from.
+func (a *app) cluster() (string, settings.VMS, error) {
+	s, err := a.set.VMS()
+	if err != nil {
+		return "", s, err
+	}
+	if s.Address.IsEmpty() {
+		return "", s, noVMSAddress()
+	}
+	address, err := wire.NormalizeAddress(s.Address.Text())
+	if err != nil {
+		return "", s, failure.Annotate(err, "vms.address (%s)", s.Address.Source)
+	}
+	return address.Host, s, nil
 }
 
 func noVMSAddress() error {
@@ -239,6 +265,19 @@ func (a *app) connectKeys(ctx context.Context) (accesskey.VMSKeys, error) {
 	if a.keysAtVMS != nil {
 		return a.keysAtVMS, nil
 	}
+	client, err := a.connectVMS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.keysAtVMS = ownKeys{client}
+	return a.keysAtVMS, nil
+}
+
+// connectVMS makes the client of VMS, once, and gets what it logs in with.
+func (a *app) connectVMS(ctx context.Context) (*vms.Client, error) {
+	if a.vmsAPI != nil {
+		return a.vmsAPI, nil
+	}
 	client, err := a.vmsClient(ctx)
 	if err != nil {
 		return nil, err
@@ -246,15 +285,20 @@ func (a *app) connectKeys(ctx context.Context) (accesskey.VMSKeys, error) {
 	if err := client.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	a.keysAtVMS = ownKeys{client}
-	return a.keysAtVMS, nil
+	a.vmsAPI = client
+	return client, nil
 }
 
 // ownKeys are the caller's own keys at VMS.
 type ownKeys struct{ client *vms.Client }
 
 func (k ownKeys) CreateKey(ctx context.Context) (string, secret.Text, error) {
-	id, sec, err := k.client.CreateOwnKey(ctx)
+	return issuedBy(k.client.CreateOwnKey(ctx))
+}
+
+// issuedBy passes on what a request for a key led to, and marks the errors after
+// which there positively is none.
+func issuedBy(id string, sec secret.Text, err error) (string, secret.Text, error) {
 	if err != nil && !errors.Is(err, vms.ErrAnswerLost) {
 		err = accesskey.NotIssued(err)
 	}

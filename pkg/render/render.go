@@ -164,9 +164,13 @@ func plainStyle(n *yaml.Node) {
 }
 
 func table(b *bytes.Buffer, header []string, rows [][]string, color bool) {
-	if len(rows) == 0 && len(header) == 0 {
-		return
-	}
+	new(columns).table(b, header, rows, color)
+}
+
+// columns are the widths of a table's columns. They only grow.
+type columns []int
+
+func (c *columns) table(b *bytes.Buffer, header []string, rows [][]string, color bool) {
 	all := make([][]string, 0, len(rows)+1)
 	if len(header) > 0 {
 		all = append(all, header)
@@ -178,21 +182,20 @@ func table(b *bytes.Buffer, header []string, rows [][]string, color bool) {
 		}
 		all = append(all, cells)
 	}
-	var widths []int
 	for _, row := range all {
-		for i, c := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
+		for i, cell := range row {
+			if i == len(*c) {
+				*c = append(*c, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+			(*c)[i] = max((*c)[i], utf8.RuneCountInString(cell))
 		}
 	}
 	for n, row := range all {
 		var l strings.Builder
-		for i, c := range row {
-			l.WriteString(c)
+		for i, cell := range row {
+			l.WriteString(cell)
 			if i < len(row)-1 {
-				l.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+				l.WriteString(strings.Repeat(" ", (*c)[i]-utf8.RuneCountInString(cell)+2))
 			}
 		}
 		text := strings.TrimRight(l.String(), " ")

@@ -48,6 +48,7 @@ type User struct {
 	PolicyIDs   []int64 // of the identity policies attached
 	PolicyNames []string
 	Groups      []string
+	ProviderID  int64 // of the local provider that a local user is of; 0 when VMS does not say
 }
 
 // UnmarshalJSON reads the two forms in which VMS sends a user: policies are
@@ -65,13 +66,16 @@ func (u *User) UnmarshalJSON(text []byte) error {
 		PolicyIDs []int64          `json:"s3_policies_ids"`
 		Policies  []policyName     `json:"s3_policies"`
 		Groups    []string         `json:"groups"`
+		Provider  struct {
+			ID int64 `json:"id"`
+		} `json:"local_provider"`
 	}
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return err
 	}
 	*u = User{
 		ID: raw.ID, Name: raw.Name, LoginName: raw.LoginName, UID: raw.UID, SID: raw.SID, VID: raw.VID,
-		Superuser: raw.Superuser, PolicyIDs: raw.PolicyIDs, Groups: raw.Groups,
+		Superuser: raw.Superuser, PolicyIDs: raw.PolicyIDs, Groups: raw.Groups, ProviderID: raw.Provider.ID,
 	}
 	for _, p := range raw.Policies {
 		u.PolicyNames = append(u.PolicyNames, string(p))
@@ -126,13 +130,37 @@ func (p *policyName) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*string)(p))
 }
 
-// Users iterates over the local users, all or those with the name.
+// Users iterates over the local users, all or those with the name. Every local
+// provider may have one of that name.
 func (c *Client) Users(ctx context.Context, name string) iter.Seq2[User, error] {
 	query := url.Values{}
 	if name != "" {
 		query.Set("name", name)
 	}
 	return list[User](ctx, c, getCall("list users", query, "users"))
+}
+
+// LocalUser reads the local user with the id; failure.NotFound if there is none.
+func (c *Client) LocalUser(ctx context.Context, id int64) (User, error) {
+	return get[User](ctx, c, getCall("look up a local user", nil, "users", strconv.FormatInt(id, 10)))
+}
+
+// Tenant is one tenant of a cluster.
+type Tenant struct {
+	ID              int64  `json:"id"`
+	Name            string `json:"name"`
+	LocalProviderID int64  `json:"local_provider_id"` // whose local users it has; 0 when VMS does not say
+}
+
+// Tenant finds the tenant with the name; failure.NotFound if there is none.
+func (c *Client) Tenant(ctx context.Context, name string) (Tenant, error) {
+	what := getCall("look up tenant "+name, url.Values{"name": {name}}, "tenants")
+	for t, err := range list[Tenant](ctx, c, what) {
+		if err != nil || t.Name == name { // a filter that VMS does not know changes nothing
+			return t, err
+		}
+	}
+	return Tenant{}, failure.New(failure.NotFound, "%s has no tenant %q", c.Address(), name)
 }
 
 // UserQuery names a user of any provider. Besides Context at least one of the
@@ -195,7 +223,9 @@ func (c *Client) LocalKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, erro
 	if f.UserID != 0 {
 		query.Set("user_id", strconv.FormatInt(f.UserID, 10))
 	}
-	return list[Key](ctx, c, getCall("list access keys of local users", query, "locals3keys"))
+	what := getCall("list access keys of local users", query, "locals3keys")
+	what.since = "VAST 5.3"
+	return list[Key](ctx, c, what)
 }
 
 // CreateUserKey makes an access key for a local user, in a tenant (VAST 5.3 and

@@ -3,6 +3,7 @@ package vms_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +64,22 @@ func TestEveryCallIsWhatTheAPITakes(t *testing.T) {
 				}
 				return err
 			}},
+		{"GET /api/users/7/", 200, `{"id":7,"name":"dora","local_provider":{"id":3,"name":"p"},"access_keys":[{"access_key":"AK1","enabled":true,"tenant_id":2}]}`,
+			func(ctx context.Context, c *vms.Client) error {
+				u, err := c.LocalUser(ctx, 7)
+				if err == nil && (u.Name != "dora" || u.ProviderID != 3 || u.Keys[0].TenantID != 2) {
+					return fmt.Errorf("wrong user %+v", u)
+				}
+				return err
+			}},
+		{"GET /api/tenants/?name=t+1", 200, `[{"id":1,"name":"t 10"},{"id":2,"name":"t 1","local_provider_id":3}]`,
+			func(ctx context.Context, c *vms.Client) error {
+				tenant, err := c.Tenant(ctx, "t 1")
+				if err == nil && (tenant != vms.Tenant{ID: 2, Name: "t 1", LocalProviderID: 3}) {
+					return fmt.Errorf("wrong tenant %+v", tenant)
+				}
+				return err
+			}},
 		{"GET /api/users/query/?context=ad&sid=S-1&username=x&vid=5", 200, `{}`, func(ctx context.Context, c *vms.Client) error {
 			_, err := c.QueryUser(ctx, vms.UserQuery{Context: "ad", Username: "x", SID: "S-1", VID: 5})
 			return err
@@ -84,7 +101,7 @@ func TestEveryCallIsWhatTheAPITakes(t *testing.T) {
 		}},
 		{"GET /api/locals3keys/?tenant_id=1&user_id=2", 200, `{"count":1,"next":null,"previous":null,"results":[{"id":1,"access_key":"AK1","enabled":true,"creation_time":"2026-01-02T03:04:05Z","user":{"id":2,"name":"u"},"tenant":{"id":1,"name":"t"}}]}`,
 			func(ctx context.Context, c *vms.Client) error {
-				want := vms.Key{AccessKey: "AK1", Enabled: true, User: "u", Tenant: "t", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+				want := vms.Key{AccessKey: "AK1", Enabled: true, User: "u", Tenant: "t", TenantID: 1, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 				for k, err := range c.LocalKeys(ctx, vms.KeyFilter{TenantID: 1, UserID: 2}) {
 					if err != nil {
 						return err

@@ -29,10 +29,11 @@ type call struct {
 	query  url.Values //
 	body   any        // encoded as JSON, or nil
 
-	once   bool // makes a key: never sent twice once it may have arrived
-	repeat bool // harmless to repeat though it is a POST
-	token  bool // a call for tokens: no version in its path, no credentials in its header
-	stream bool // leave the body of a success unread
+	once   bool   // makes a key: never sent twice once it may have arrived
+	repeat bool   // harmless to repeat though it is a POST
+	token  bool   // a call for tokens: no version in its path, no credentials in its header
+	stream bool   // leave the body of a success unread
+	since  string // the release that brought it, where older ones are in use
 }
 
 // answer is what VMS said to a call.
@@ -74,7 +75,8 @@ func (c *Client) do(ctx context.Context, what call) (*answer, error) {
 
 // exchange sends the call until VMS gives an answer worth having, whatever its
 // status, and renews a login on the way. The caller's context bounds everything;
-// the client's timeout bounds all but the asking for a password.
+// the client's timeout bounds all but the asking for a password; of a stream it
+// bounds the wait for each part.
 func (c *Client) exchange(ctx context.Context, what call) (*answer, error) {
 	var as credential
 	var err error
@@ -96,7 +98,13 @@ func (c *Client) exchange(ctx context.Context, what call) (*answer, error) {
 
 // persist sends the call with one credential, and again when that is allowed and may help.
 func (c *Client) persist(ctx context.Context, what call, as credential) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	var idle *time.Timer
+	var cancel context.CancelFunc
+	if what.stream {
+		ctx, idle, cancel = idleLimit(ctx, c.timeout)
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+	}
 	repeatable := !what.once && (what.method != http.MethodPost || what.repeat)
 	for try := 1; ; try++ {
 		a, err := c.attempt(ctx, what, as)
@@ -104,12 +112,16 @@ func (c *Client) persist(ctx context.Context, what call, as credential) (*answer
 			continue
 		}
 		if err != nil {
+			if what.stream {
+				err = because(ctx, err)
+			}
 			cancel()
 			return nil, c.failed(what, err)
 		}
 		a.tries = try
 		if a.stream != nil {
-			a.stream = &bounded{a.stream, ctx, cancel}
+			idle.Stop()
+			a.stream = &bounded{a.stream, ctx, cancel, idle, c.timeout}
 		} else {
 			cancel()
 		}
@@ -241,15 +253,31 @@ func escapeSegment(s string) string {
 	return strings.NewReplacer("+", "%2B", "=", "%3D").Replace(url.PathEscape(s))
 }
 
-// bounded is a body that ends with its call's deadline, and ends the deadline when it is closed.
+// idleLimit is a context that ends when its timer does, which can be set anew.
+func idleLimit(parent context.Context, d time.Duration) (context.Context, *time.Timer, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(parent)
+	timer := time.AfterFunc(d, func() { end(context.DeadlineExceeded) })
+	return ctx, timer, func() {
+		timer.Stop()
+		end(nil)
+	}
+}
+
+// bounded is a body of any length. Each part of it must come in time; what its
+// reader does in between, such as waiting for a person who pages through a list,
+// counts for nothing.
 type bounded struct {
 	io.ReadCloser
 	ctx    context.Context //nolint:containedctx // it lives as long as the body
 	cancel context.CancelFunc
+	idle   *time.Timer
+	wait   time.Duration
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
+	b.idle.Reset(b.wait)
 	n, err := b.ReadCloser.Read(p)
+	b.idle.Stop()
 	return n, because(b.ctx, err)
 }
 
@@ -261,8 +289,8 @@ func (b *bounded) Close() error {
 // because names the deadline or the interruption as the cause, where it closed
 // the connection under a reader.
 func because(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
 	}
 	return err
 }

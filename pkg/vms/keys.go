@@ -19,6 +19,7 @@ type Key struct {
 	Created   time.Time // zero when VMS does not say, or not so that its zone is known
 	User      string    // empty when VMS does not say
 	Tenant    string    // empty when VMS does not say
+	TenantID  int64     // 0 when VMS does not say
 }
 
 // CreateOwnKey makes an access key for the caller, who must be a user of the

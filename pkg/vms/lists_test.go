@@ -281,3 +281,38 @@ func TestADeadlineEndsAList(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAListThatOlderServersLack(t *testing.T) {
+	f := newFake(t, answers(404, `{"detail":"Not found."}`))
+	_, err := collect(t.Context(), f.client(t))
+	if !failure.Is(err, failure.Network) {
+		t.Fatalf("%v", err)
+	}
+	mustContain(t, "message", err.Error(), "no such list; VAST 5.3 and later have it")
+	if _, err := f.client(t).Tenant(t.Context(), "t"); !failure.Is(err, failure.Network) {
+		t.Errorf("a list that all have: %v", err)
+	}
+	f = newFake(t, answers(200, `[{"id":1,"name":"other"}]`))
+	if _, err := f.client(t).Tenant(t.Context(), "t"); !failure.Is(err, failure.NotFound) {
+		t.Errorf("another tenant: %v", err)
+	}
+}
+
+// Whoever pages through a list by hand takes longer than any deadline.
+func TestASlowReaderOfAListIsWaitedFor(t *testing.T) {
+	const wait = 100 * time.Millisecond
+	body := "[" + fmt.Sprintf(entry, 1) + strings.Repeat(","+fmt.Sprintf(entry, 2), 1<<14) + "]"
+	f := newFake(t, answers(200, body))
+	n := 0
+	for _, err := range f.client(t, func(c *vms.Config) { c.Timeout = wait }).LocalKeys(t.Context(), vms.KeyFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 1 {
+			time.Sleep(3 * wait)
+		}
+	}
+	if n != 1<<14+1 {
+		t.Errorf("%d entries", n)
+	}
+}

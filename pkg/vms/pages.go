@@ -47,7 +47,7 @@ func list[T any](ctx context.Context, c *Client, what call) iter.Seq2[T, error] 
 func page[T any](ctx context.Context, c *Client, what call, yield func(T) bool) (next string, more bool, err error) {
 	a, err := c.do(ctx, what)
 	if err != nil {
-		return "", false, c.noSuchPath(err)
+		return "", false, c.noSuchList(what, err)
 	}
 	defer func() { _ = a.stream.Close() }()
 	r := &entryReader{r: a.stream}

@@ -198,3 +198,12 @@ func (c *Client) noSuchPath(err error) error {
 	return failure.Wrap(failure.Network, err, "%s does not answer as VMS does", c.Address()).
 		WithHint("check vms.api_version, and that vms.address is the address of VMS")
 }
+
+// noSuchList is what a 404 means for a list: nothing, or an older VMS.
+func (c *Client) noSuchList(what call, err error) error {
+	if what.since == "" || what.target != nil || !failure.Is(err, failure.NotFound) {
+		return c.noSuchPath(err)
+	}
+	return failure.New(failure.Network, "%s: %s has no such list; %s and later have it", what.what, c.Address(), what.since).
+		WithHint("check vms.api_version if the cluster is not older than that")
+}

@@ -192,7 +192,7 @@ func keyOf(entry map[string]any) (Key, bool) {
 	return Key{
 		AccessKey: id, Enabled: enabled, Created: createdOf(entry),
 		User:   nameOf(entry, "user", "username", "user_name", "name"),
-		Tenant: nameOf(entry, "tenant", "tenant_name"),
+		Tenant: nameOf(entry, "tenant", "tenant_name"), TenantID: tenantIDOf(entry),
 	}, ok
 }
 
@@ -201,6 +201,23 @@ var stateNames = []string{"enabled", "is_enabled", "status", "state"}
 
 func saysEnabled(entry map[string]any) bool {
 	return slices.ContainsFunc(stateNames, func(name string) bool { return entry[name] != nil })
+}
+
+func tenantIDOf(entry map[string]any) int64 {
+	id, ok := entry["tenant_id"].(json.Number)
+	if tenant, object := entry["tenant"].(map[string]any); object && !ok {
+		switch inner := tenant["id"].(type) {
+		case json.Number:
+			id = inner
+		case float64:
+			return int64(inner)
+		}
+	}
+	n, err := id.Int64()
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // enabledOf is true when nothing is said: a key that VMS lists works unless it says otherwise.
