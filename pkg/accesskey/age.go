@@ -171,7 +171,7 @@ func (s *Service) forsake(ctx context.Context, vms VMSKeys, cause error) error {
 	if !errors.Is(cause, ErrKeyRefused) {
 		return cause
 	}
-	it, err := s.d.Coordinator.Read(context.WithoutCancel(ctx))
+	it, err := s.d.Coordinator.Latest(context.WithoutCancel(ctx))
 	if err != nil {
 		return cause
 	}

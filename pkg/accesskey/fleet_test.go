@@ -404,6 +404,53 @@ func TestFleetCommitThatOthersCovered(t *testing.T) {
 	}
 }
 
+// A change whose answer was lost is not made twice.
+func TestFleetUpdatesOnce(t *testing.T) {
+	w := newFleetWorld(t)
+	m := w.member("here")
+	if _, err := m.EnsureKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []fate{lostBefore, lostAfter, onItsWay} {
+		w.decide = nth("write", 1, f)
+		calls, before := 0, len(w.versions)
+		_, err := m.fleet.Update(t.Context(), func(it accesskey.Item) (accesskey.Item, error) {
+			calls++
+			it.NextTry = it.NextTry.Add(time.Hour)
+			return it, nil
+		})
+		w.arrive()
+		if err != nil || calls != 1 || len(w.versions) != before+1 {
+			t.Errorf("fate %d: %v, %d calls, %d versions", f, err, calls, len(w.versions)-before)
+		}
+	}
+}
+
+// What is judged must not change while VMS is looked at.
+func TestFleetReviewsWhatStays(t *testing.T) {
+	w := newFleetWorld(t)
+	m, other := w.member("here"), w.member("there")
+	if _, err := m.EnsureKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	looks, changes := 0, 0
+	err := m.fleet.Review(t.Context(), func(ctx context.Context) error {
+		if looks++; looks > 1 {
+			return nil
+		}
+		_, err := other.fleet.Update(ctx, func(it accesskey.Item) (accesskey.Item, error) {
+			return it.RecordRefresh("AK1", 9*time.Hour), nil
+		})
+		return err
+	}, func(it accesskey.Item, _ func() ([]accesskey.Entry, error)) (accesskey.Item, []accesskey.Entry, error) {
+		changes++
+		return it, nil, nil
+	})
+	if err != nil || looks != 2 || changes != 2 {
+		t.Errorf("%v, %d looks, %d changes", err, looks, changes)
+	}
+}
+
 // The winner is stopped for longer than its lease, at each of its calls, while
 // another machine does the same.
 func TestFleetPausedWinner(t *testing.T) {

@@ -33,8 +33,8 @@ const checkFor = 4 * time.Second
 // that was disabled is not replaced, which would undo what an administrator did:
 // failure.Forbidden.
 func (s *Service) Verified(ctx context.Context) (Credentials, error) {
-	for {
-		it, err := s.d.Coordinator.Read(ctx) // before VMS is asked: a list must have what was stored before it
+	for read := s.d.Coordinator.Read; ; read = s.d.Coordinator.Latest { // a copy that cannot be written stays as it was
+		it, err := read(ctx) // before VMS is asked: a list must have what was stored before it
 		if err != nil {
 			return Credentials{}, err
 		}
