@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -31,26 +32,37 @@ func TestFleetPath(t *testing.T) {
 	}
 }
 
-// Whatever the names are, two identities never share a document, and the path
-// has three segments that a URL, a policy and a proxy leave alone.
+// Whatever the names are, they can be told from the path, so that two identities
+// never share a document; and the path has three segments that a URL, a policy
+// and a proxy leave alone.
 func TestFleetPathsDiffer(t *testing.T) {
 	name := rapid.OneOf(rapid.StringMatching(`[-.~/%+*A-Fa-f0-9]{0,4}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
-		identity := func() accesskey.Identity {
-			return accesskey.Identity{VMS: name.Draw(t, "host") + "h", Tenant: name.Draw(t, "tenant"), User: name.Draw(t, "user") + "u"}
+		id := accesskey.Identity{VMS: name.Draw(t, "host") + "h", Tenant: name.Draw(t, "tenant"), User: name.Draw(t, "user") + "u"}
+		path := fleetPath(id)
+		if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@~/") != "" {
+			t.Fatal(path)
 		}
-		a, b := identity(), identity()
-		if (fleetPath(a) == fleetPath(b)) != (a == b) {
-			t.Fatalf("%+v and %+v: %s", a, b, fleetPath(a))
-		}
-		segments := strings.Split(fleetPath(a), "/")
+		segments := strings.Split(path, "/")
 		if len(segments) != 3 {
-			t.Fatalf("%q", segments)
+			t.Fatal(path)
 		}
-		for _, s := range segments {
-			if s == "" || s[0] == '.' || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@~") != "" {
-				t.Fatalf("%q", segments)
+		for i, s := range segments {
+			if s == "" || s[0] == '.' {
+				t.Fatal(path)
 			}
+			if i == 1 && s == "-" {
+				segments[i] = "" // no tenant
+				continue
+			}
+			name, err := url.PathUnescape(strings.ReplaceAll(s, "~", "%"))
+			if err != nil {
+				t.Fatal(path, err)
+			}
+			segments[i] = name
+		}
+		if got := (accesskey.Identity{VMS: segments[0], Tenant: segments[1], User: segments[2]}); got != id {
+			t.Fatalf("%s is that of %+v, too", path, got)
 		}
 	})
 }
