@@ -2,13 +2,15 @@ package durable
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 )
 
-// Waiters ask again after firstPoll, then ever more rarely up to lastPoll.
+// Waiters ask again after firstPoll, then ever more rarely up to lastPoll: five
+// hundred of them must leave the one they wait for something of the machine.
 const (
 	firstPoll = 5 * time.Millisecond
-	lastPoll  = 50 * time.Millisecond
+	lastPoll  = 250 * time.Millisecond
 )
 
 // Lock takes the exclusive lock on the file at path, creating it with mode
@@ -29,7 +31,7 @@ func Lock(ctx context.Context, path string) (*Held, error) {
 		if held != nil || err != nil {
 			return held, err
 		}
-		timer.Reset(pause)
+		timer.Reset(pause/2 + rand.N(pause/2)) //nolint:gosec // not all at once
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
