@@ -43,13 +43,27 @@ func PlacesIn(stateDir, machine, lockDir string, id Identity) Places {
 	own := filepath.Join(stateDir, "machines", durable.SafeName(machine))
 	p := Places{Machine: machine, JournalDir: filepath.Join(own, "journal"), LockInState: lockDir == ""}
 	if p.LockInState {
-		lockDir = filepath.Join(own, "locks")
+		lockDir = LocksIn(stateDir, machine)
 	}
 	p.LockPath = filepath.Join(lockDir, lockName(id))
 	return p
 }
 
 func lockName(id Identity) string { return durable.SafeName(id.Item()) + ".lock" }
+
+type aloneKey struct{}
+
+func alone(ctx context.Context) context.Context { return context.WithValue(ctx, aloneKey{}, true) }
+
+// Alone reports whether a call of the store is made under the lock of an
+// identity. Such calls come one at a time, others wait for them, and a store
+// that lets its callers take turns need not let these wait again.
+func Alone(ctx context.Context) bool { return ctx.Value(aloneKey{}) != nil }
+
+// LocksIn is the directory of this machine's own locks in the state directory.
+func LocksIn(stateDir, machine string) string {
+	return filepath.Join(stateDir, "machines", durable.SafeName(machine), "locks")
+}
 
 // LocalOptions are the parts of a local coordinator.
 type LocalOptions struct {
@@ -113,6 +127,7 @@ func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx = alone(ctx)
 	c := &Claim{release: release, Timeout: r.Timeout}
 	defer func() {
 		if err != nil {
@@ -163,7 +178,7 @@ func (l *Local) journal(ctx context.Context, r Request, id string, p Places) (*O
 // Commit implements Coordinator.
 func (l *Local) Commit(ctx context.Context, c *Claim, change func(Item) Item) (Item, error) {
 	it := change(c.Item)
-	if _, err := l.save(ctx, it); err != nil {
+	if _, err := l.save(alone(ctx), it); err != nil {
 		return Item{}, err
 	}
 	// The key is safe. An entry that cannot be removed does no harm: its key
@@ -228,6 +243,7 @@ func (l *Local) Update(ctx context.Context, change func(Item) (Item, error)) (It
 		return Item{}, err
 	}
 	defer release()
+	ctx = alone(ctx)
 	before, err := l.Read(ctx)
 	if err != nil {
 		return Item{}, err
@@ -339,7 +355,7 @@ func (l *Local) replace(ctx context.Context, before, after Item) error {
 func (l *Local) restore(ctx context.Context, it Item) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
-	_ = l.replace(ctx, Item{}, it.DropPending())
+	_ = l.replace(alone(ctx), Item{}, it.DropPending())
 }
 
 // prepare makes the store ready to be used, which may mean to ask a person, and

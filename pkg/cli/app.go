@@ -52,12 +52,13 @@ type app struct {
 	fleet     *fleetDocument    // what machines share, looked at once
 	loggedIn  []*vault.Client   // with tokens that this run got
 
-	waiting *budget
-	told    int  // warnings of the settings that were shown
-	silent  bool // standard error holds one line at most
-	done    []func()
-	debug   *debugLog
-	clock   func() time.Time
+	waiting   *budget
+	told      int  // warnings of the settings that were shown
+	silent    bool // standard error holds one line at most
+	onlyLooks bool // nothing may be written, not even a lock
+	done      []func()
+	debug     *debugLog
+	clock     func() time.Time
 }
 
 func newApp(ctx context.Context, p Process) *app {

@@ -49,7 +49,7 @@ type checkup struct {
 }
 
 func (a *app) runDoctor(allStores bool) error {
-	a.term.NoInput = true
+	a.term.NoInput, a.onlyLooks = true, true
 	d := &checkup{app: a, allStores: allStores, visits: map[string]visit{}}
 	var registry doctor.Registry
 	for _, c := range d.checks() {

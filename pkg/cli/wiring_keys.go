@@ -188,7 +188,7 @@ func noVMSAddress() error {
 func (a *app) openStore(which settings.Value) (keystore.Store, string, error) {
 	switch which.Text() {
 	case "os":
-		return keystore.NewOS(keystore.OSOptions{}), "", nil
+		return keystore.NewOS(keystore.OSOptions{Turn: a.keyringTurn}), "", nil
 	case "kernel":
 		return keystore.NewKernel(), "", nil
 	case memoryStore:
@@ -235,6 +235,32 @@ func (a *app) newPassphrase(ctx context.Context) (secret.Text, error) {
 		err = failure.New(failure.Usage, "the two passphrases differ").WithHint("nothing was stored")
 	}
 	return first, err
+}
+
+// keyringTurns is how many processes of this machine talk to the keyring at a time.
+const keyringTurns = 3
+
+// keyringTurn waits for one of the turns, unless others wait for this process. Where the state directory cannot be
+// had there are none, and doctor makes no directory.
+func (a *app) keyringTurn(ctx context.Context) func() {
+	none := func() {}
+	state, err := a.set.StateDir()
+	if err != nil || a.onlyLooks || accesskey.Alone(ctx) {
+		return none
+	}
+	machine, err := durable.MachineID()
+	if err != nil {
+		return none
+	}
+	dir := accesskey.LocksIn(state.Text(), machine)
+	if err := durable.PrivateDir(dir); err != nil {
+		return none
+	}
+	held, err := durable.Turn(ctx, filepath.Join(dir, "keyring"), keyringTurns)
+	if err != nil {
+		return none
+	}
+	return func() { _ = held.Release() }
 }
 
 // places are made when something must be locked. Locks of a file store lie

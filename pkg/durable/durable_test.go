@@ -228,6 +228,31 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 	}
 }
 
+func TestTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "turn")
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	var held []*durable.Held
+	for range 3 {
+		h, err := durable.Turn(t.Context(), path, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, h)
+	}
+	if _, err := durable.Turn(short, path, 3); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a fourth of three: %v", err)
+	}
+	for _, h := range held {
+		if err := h.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+	if h, err := durable.Turn(t.Context(), path, 3); h == nil || err != nil {
+		t.Errorf("after their release: %v", err)
+	}
+}
+
 // Those who only look do not take each other for a holder.
 func TestShare(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l")

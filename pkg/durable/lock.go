@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -37,6 +38,19 @@ func Lock(ctx context.Context, path string) (*Held, error) {
 		case <-timer.C:
 		}
 	}
+}
+
+// Turn takes one of n locks, whichever is free first, so that n processes at a
+// time do something. Otherwise it is as [Lock]; the files are path-0.lock and so on.
+func Turn(ctx context.Context, path string, n int) (*Held, error) {
+	file := func(i int) string { return path + "-" + strconv.Itoa(i%n) + ".lock" }
+	first := rand.N(n) //nolint:gosec // spreads load
+	for i := range n {
+		if held, err := TryLock(file(first + i)); held != nil || err != nil {
+			return held, err
+		}
+	}
+	return Lock(ctx, file(first))
 }
 
 // TryLock takes the lock if it is free. It returns nil and no error when

@@ -33,6 +33,11 @@ type prober interface{ Probe(context.Context) error }
 type OSOptions struct {
 	Timeout time.Duration // of one call; 0 is 3 s
 	Keyring Keyring       // nil is the operating system's own
+	// Turn waits, as long as ctx allows, until this process may talk to the
+	// keyring, and returns what ends its turn. A keyring serves its callers one
+	// after the other, and hundreds at once would all be answered too late; the
+	// time of a call begins with its turn. Nil takes no turns.
+	Turn func(ctx context.Context) (end func())
 }
 
 // OS is the store in the operating system's keyring: Keychain on macOS,
@@ -47,11 +52,12 @@ type OSOptions struct {
 type OS struct {
 	timeout time.Duration
 	ring    Keyring
+	turn    func(context.Context) func()
 }
 
 // NewOS returns the keyring store. It contacts nothing.
 func NewOS(o OSOptions) *OS {
-	s := &OS{timeout: o.Timeout, ring: o.Keyring}
+	s := &OS{timeout: o.Timeout, ring: o.Keyring, turn: o.Turn}
 	if s.timeout <= 0 {
 		s.timeout = defaultTimeout
 	}
@@ -93,6 +99,12 @@ func (s *OS) Delete(ctx context.Context, item string) error {
 func (s *OS) call(parent context.Context, item, verb string, do func() (string, error)) (string, error) {
 	if err := begin(parent, s.Name(), item); err != nil {
 		return "", err
+	}
+	if s.turn != nil {
+		defer s.turn(parent)()
+		if err := ended(parent, s.Name()); err != nil {
+			return "", err
+		}
 	}
 	ctx, cancel := context.WithTimeout(parent, s.timeout)
 	defer cancel()

@@ -80,6 +80,34 @@ func TestALateProbeStartsNothing(t *testing.T) {
 	}
 }
 
+// A call waits for its turn, and only then its time begins.
+func TestTurns(t *testing.T) {
+	ends := 0
+	slow := func(context.Context) func() {
+		time.Sleep(30 * time.Millisecond)
+		return func() { ends++ }
+	}
+	answer := fake{get: func() (string, error) { return "v", nil }}
+	for name, call := range each(NewOS(OSOptions{Timeout: 20 * time.Millisecond, Keyring: answer, Turn: slow})) {
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if ends != 3 {
+		t.Errorf("%d of 3 turns were ended", ends)
+	}
+	started := false
+	late := NewOS(OSOptions{
+		Keyring: fake{get: func() (string, error) { started = true; return "", nil }},
+		Turn:    func(ctx context.Context) func() { <-ctx.Done(); return func() {} },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := late.Get(ctx, "i"); ReasonOf(err) != TimedOut || started {
+		t.Errorf("a turn that never comes: %v, started %v", err, started)
+	}
+}
+
 func TestReasons(t *testing.T) {
 	for name, c := range map[string]struct {
 		ring fake
