@@ -91,27 +91,18 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) ([]Reaped, error) {
 
 // reapOrphans deletes proven orphans before a key is issued, so that a crash
 // does not cost one of the two places, and tells whether it has made room.
-// Issuing goes on without it. Whoever is issuing at the moment comes first, and
-// may make it all needless: the item is returned that was found then. A crowd
-// that waits for one key asks VMS nothing.
-func (s *Service) reapOrphans(ctx context.Context) (it Item, room bool, err error) {
-	if open, err := s.d.Coordinator.Pending(ctx); err != nil || len(open) == 0 {
-		return Item{}, false, nil //nolint:nilerr // the journal is written, and its trouble told, before a key is issued
-	}
-	it, err = s.d.Coordinator.Update(ctx, func(it Item) (Item, error) { return it, nil })
-	if _, ok := it.Current(); ok || err != nil {
-		return it, false, err
-	}
+// Issuing goes on without it. What a process that lives has open is no reason
+// to look: a crowd that waits for one key asks VMS nothing.
+func (s *Service) reapOrphans(ctx context.Context) (room bool, err error) {
 	open, err := s.d.Coordinator.Pending(ctx)
 	if err != nil || !slices.ContainsFunc(open, func(e Entry) bool { return !e.Alive }) {
-		return it, false, nil //nolint:nilerr // as before
+		return false, nil //nolint:nilerr // the journal is written, and its trouble told, before a key is issued
 	}
 	vms, err := s.d.VMS(ctx)
 	if err != nil {
-		return it, false, err
+		return false, err
 	}
-	room, err = s.reapNow(ctx, vms, wanted{orphans: true, unlessCurrent: true})
-	return it, room, err
+	return s.reapNow(ctx, vms, wanted{orphans: true, unlessCurrent: true})
 }
 
 // reapNow reaps unasked, and reports whether a key was deleted. Only what the

@@ -180,17 +180,14 @@ func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err err
 	if g, ok := it.Current(); ok {
 		return g, false, nil
 	}
-	if it, _, err = s.reapOrphans(ctx); err != nil {
+	if _, err := s.reapOrphans(ctx); err != nil {
 		return Generation{}, false, err
-	}
-	if g, ok := it.Current(); ok {
-		return g, false, nil
 	}
 	missing := active(func(it Item) bool { _, ok := it.Current(); return ok })
 	done, err := s.issue(ctx, missing)
 	if failure.Is(err, failure.KeyLimit) {
 		// One that we waited for may have died and left a key in the last place.
-		if _, room, _ := s.reapOrphans(ctx); room {
+		if room, _ := s.reapOrphans(ctx); room {
 			done, err = s.issue(ctx, missing)
 		}
 	}
