@@ -481,8 +481,8 @@ func TestFleetPausedWinner(t *testing.T) {
 		what := fmt.Sprint("stopped at call ", step)
 		w.check(t, what)
 		g, _ := w.doc(t).Item.Current()
-		if err == nil && key.AccessKey != g.AccessKey {
-			t.Errorf("%s: got %s, stored is %s", what, key.AccessKey, g.AccessKey)
+		if err != nil || key.AccessKey != g.AccessKey {
+			t.Errorf("%s: got %s, %v, stored is %s", what, key.AccessKey, err, g.AccessKey)
 		}
 		if _, err := other.Reap(t.Context(), accesskey.ReapOptions{}); err != nil {
 			t.Errorf("%s: reap: %v", what, err)

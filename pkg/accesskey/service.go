@@ -191,6 +191,14 @@ func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err err
 			done, err = s.issue(ctx, missing)
 		}
 	}
+	if errors.Is(err, errTakenOver) {
+		// We were stopped for so long that another machine did it meanwhile.
+		if it, latest := s.d.Coordinator.Latest(ctx); latest == nil {
+			if g, ok := it.Current(); ok {
+				return g, false, nil
+			}
+		}
+	}
 	if err != nil {
 		return Generation{}, false, err
 	}
