@@ -26,7 +26,7 @@ func (f *Fleet) Read(ctx context.Context) (Item, error) {
 		return it, nil
 	}
 	if !ok || !usable {
-		return f.Latest(ctx)
+		return f.first(ctx, now)
 	}
 	short, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -38,6 +38,23 @@ func (f *Fleet) Read(ctx context.Context) (Item, error) {
 	it.Checked = now.Add(awayFor - f.Lag())
 	f.put(ctx, it)
 	return it, nil
+}
+
+// first reads the document for a machine that has no copy: one process at a
+// time, so that of a crowd the first asks and the others find its copy. Where
+// nothing can be locked each asks for itself.
+func (f *Fleet) first(ctx context.Context, began time.Time) (Item, error) {
+	_, release, err := f.here.lock(ctx)
+	switch {
+	case err == nil:
+		defer release()
+	case ctx.Err() != nil:
+		return Item{}, err
+	}
+	if it, ok := f.copied(ctx); ok && !it.Checked.Before(second(began)) && !it.Checked.After(f.o.Now()) {
+		return it, nil
+	}
+	return f.Latest(ctx)
 }
 
 // Latest implements Coordinator.
