@@ -180,6 +180,11 @@ func (s *Service) ensure(ctx context.Context) (g Generation, isNew bool, err err
 	if g, ok := it.Current(); ok {
 		return g, false, nil
 	}
+	return s.issueMissing(ctx)
+}
+
+// issueMissing issues a key unless another process has by then.
+func (s *Service) issueMissing(ctx context.Context) (g Generation, isNew bool, err error) {
 	if _, err := s.reapOrphans(ctx); err != nil {
 		return Generation{}, false, err
 	}

@@ -40,7 +40,10 @@ func (s *Service) Verified(ctx context.Context) (Credentials, error) {
 		}
 		g, ok := it.Current()
 		if !ok {
-			return s.Credentials(ctx)
+			if g, _, err = s.issueMissing(ctx); err != nil {
+				return Credentials{}, err
+			}
+			return s.handOut(ctx, g), nil
 		}
 		state, list, err := s.standing(ctx, g)
 		if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
