@@ -158,7 +158,7 @@ func (s *Service) undoubted(ctx context.Context) error {
 		return err
 	}
 	for _, e := range open {
-		if !e.Alive && !e.Closed && e.AccessKey == "" && s.age(e.Started) < 24*time.Hour {
+		if dead(e) && !e.Elsewhere && e.AccessKey == "" && s.age(e.Started) < 24*time.Hour {
 			return failure.New(failure.Network, "the answer to the request of %s was lost, and what became of it is not known yet", stamp(e.Started))
 		}
 	}

@@ -3,6 +3,7 @@ package accesskey
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,8 +17,11 @@ type finding struct {
 	proven bool
 	// over: whatever the request did has happened.
 	over bool
-	// unsettled: a process that lives may have made one of the candidates.
+	// unsettled: a process that lives may have made one of the candidates, or one
+	// whose key may be in another store.
 	unsettled bool
+	// untold: only another store can tell.
+	untold bool
 	// late: the candidates were created after the request should have ended.
 	late bool
 }
@@ -33,7 +37,7 @@ func examine(it Item, list []Remote, entries []Entry, now time.Time) []finding {
 		if e.Alive || e.Closed || e.Identity != it.Identity {
 			continue
 		}
-		f := finding{entry: e, over: now.After(e.Deadline.Add(e.Stray))}
+		f := finding{entry: e, untold: e.untold(), over: now.After(e.Deadline.Add(e.Stray))}
 		if _, to, ok := e.Window(); ok {
 			f.over = now.After(to.Add(time.Second + e.Stray))
 		}
@@ -48,7 +52,7 @@ func examine(it Item, list []Remote, entries []Entry, now time.Time) []finding {
 			f.late = len(f.candidates) > 0
 		}
 		f.unsettled = slices.ContainsFunc(f.candidates, func(k Remote) bool {
-			return slices.ContainsFunc(entries, func(other Entry) bool { return other.Alive && mayHaveMade(other, k) })
+			return slices.ContainsFunc(entries, func(other Entry) bool { return (other.Alive || other.untold()) && mayHaveMade(other, k) })
 		})
 		found = append(found, f)
 	}
@@ -125,7 +129,7 @@ func proves(e Entry, k Remote) bool {
 		return true // VMS said so when it issued the key
 	}
 	_, _, window := e.Window()
-	return e.KeysBefore.Known && window && !k.Created.IsZero()
+	return e.KeysBefore.Known && window && !k.Created.IsZero() && (e.Store != "" || e.Intent == Ephemeral)
 }
 
 // issuing reports whether another machine holds a lease on room in the item. A
@@ -144,6 +148,8 @@ func (f finding) reason(k Remote) string {
 		return abandoned(f.entry)
 	case f.entry.AccessKey == k.AccessKey:
 		return "issued at " + started + ", could not be stored, and its secret is lost"
+	case f.untold:
+		return "may be in another store, which the request of " + started + " was for; " + f.entry.ReapCommand() + " finds out"
 	case f.proven:
 		return "made by the request of " + started + ", whose answer was lost"
 	case k.Created.IsZero():
@@ -154,4 +160,17 @@ func (f finding) reason(k Remote) string {
 		return fmt.Sprintf("one of %d keys that the request of %s, whose answer was lost, may have made", len(f.candidates), started)
 	}
 	return "may be the key of the request of " + started + ", whose answer was lost; nothing proves it"
+}
+
+// ReapCommand is the command that reaps with the store of the entry.
+func (e Entry) ReapCommand() string {
+	command := "valetkey keys reap"
+	name, dir, _ := strings.Cut(e.Store, ":")
+	if e.Elsewhere {
+		command += " --store " + name
+	}
+	if e.Elsewhere && dir != "" {
+		command = "VALETKEY_STORE_DIR=" + dir + " " + command
+	}
+	return command
 }

@@ -202,6 +202,7 @@ type world struct {
 	now      time.Time
 	waiting  func(string)
 	machine  string
+	where    string // empty is the name of the store
 	wait     time.Duration
 	prove    accesskey.Proof
 	maxAge   time.Duration
@@ -231,7 +232,7 @@ func worldIn(dir string, store accesskey.Store) *world {
 
 func (w *world) coordinator() *accesskey.Local {
 	return accesskey.NewLocal(accesskey.LocalOptions{
-		Identity: w.identity, Store: w.store, Now: func() time.Time { return w.now }, Waiting: w.waiting, Wait: w.wait,
+		Identity: w.identity, Store: w.store, Now: func() time.Time { return w.now }, Waiting: w.waiting, Wait: w.wait, Where: w.where,
 		Places: func() (accesskey.Places, error) {
 			return accesskey.PlacesIn(filepath.Join(w.dir, "state"), w.machine, filepath.Join(w.dir, "store"), w.identity), nil
 		},

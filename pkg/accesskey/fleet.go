@@ -193,7 +193,7 @@ func (f *Fleet) prepare(ctx context.Context, c *Claim, r Request) error {
 	}
 	c.Entry = Entry{
 		ID: c.fleet.id, Intent: r.Intent, Machine: c.fleet.machine, Identity: f.o.Identity,
-		Started: started, ServerClock: look.ServerClock, KeysBefore: look.KeysBefore,
+		Started: started, ServerClock: look.ServerClock, KeysBefore: look.KeysBefore, Store: f.o.Document.Name(),
 	}
 	return failureOf(f.arm(ctx, c), "write the journal before a key is issued (none was)")
 }

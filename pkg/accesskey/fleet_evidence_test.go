@@ -12,7 +12,7 @@ func TestFleetEvidence(t *testing.T) {
 	entry := func(id string, from int, before ...string) Entry {
 		return Entry{
 			ID: id, Intent: Issue, Machine: id, Identity: modelIdentity, Started: at(from), Deadline: at(from + 21),
-			ServerClock: at(from), KeysBefore: Keys{Known: true, List: before}, Stray: strayMargin,
+			ServerClock: at(from), KeysBefore: Keys{Known: true, List: before}, Stray: strayMargin, Store: "vault",
 		}
 	}
 	alive := func(e Entry) Entry { e.Alive = true; return e }

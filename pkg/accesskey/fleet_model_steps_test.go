@@ -155,7 +155,7 @@ func (w *model) entryOf(s *state, i int) Entry {
 	m := s.m[i]
 	e := Entry{
 		ID: claimID(s.claimOf(i)), Intent: Issue, Machine: claimID(s.claimOf(i)), Identity: modelIdentity,
-		Started: modelTime(m.began), Deadline: modelTime(m.lease), ServerClock: modelTime(m.began), KeysBefore: Keys{Known: true},
+		Started: modelTime(m.began), Deadline: modelTime(m.lease), ServerClock: modelTime(m.began), KeysBefore: Keys{Known: true}, Store: "vault",
 	}
 	for _, k := range s.list(m.keys) {
 		e.KeysBefore.List = append(e.KeysBefore.List, k.AccessKey)

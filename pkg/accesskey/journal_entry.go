@@ -68,8 +68,12 @@ type Entry struct {
 
 	// ServerClock is what VMS said the time was at Started; zero is unknown.
 	ServerClock time.Time
-	// KeysBefore are the user's keys before the request.
+	// KeysBefore are the user's keys before the request, and others that are known
+	// not to be its own.
 	KeysBefore Keys
+	// Store is the store that the key is for, as [LocalOptions.Where] tells it.
+	// It is empty for Ephemeral, whose key is in none; for others that is unknown.
+	Store string
 	// AccessKey is a key that is known to be left over: it was issued, could
 	// not be stored and could not be deleted again. Or, for Delete, the key
 	// that is to go; for Ephemeral, the key that the run works with.
@@ -84,7 +88,13 @@ type Entry struct {
 	// if its process was stopped on the way. Such a key is never proven to be
 	// the entry's, and the entry stays open for that long. It is not written.
 	Stray time.Duration
+	// Elsewhere says that Store is not the one in use, which does not tell whether
+	// the key was stored. It is not written.
+	Elsewhere bool
 }
+
+// untold reports whether only another store can tell what became of the request.
+func (e Entry) untold() bool { return e.Elsewhere && e.AccessKey == "" }
 
 // Window is the span, by the clock of VMS, within which a key that the entry's
 // request made was created. It is not ok if that clock is unknown.
@@ -130,6 +140,7 @@ type wireEntry struct {
 	Deadline    time.Time    `json:"deadline"`
 	ServerClock time.Time    `json:"server_clock,omitzero"`
 	KeysBefore  Keys         `json:"keys_before"`
+	Store       string       `json:"store,omitempty"`
 	AccessKey   string       `json:"access_key,omitempty"`
 }
 
@@ -142,7 +153,7 @@ func (e Entry) Encode() ([]byte, error) {
 	return encodeJSON(wireEntry{
 		Version: entryVersion, ID: e.ID, Intent: e.Intent, State: state, Machine: e.Machine, Identity: wire(e.Identity),
 		Started: second(e.Started), Deadline: second(e.Deadline), ServerClock: second(e.ServerClock),
-		KeysBefore: e.KeysBefore, AccessKey: e.AccessKey,
+		KeysBefore: e.KeysBefore, Store: e.Store, AccessKey: e.AccessKey,
 	})
 }
 
@@ -166,6 +177,6 @@ func DecodeEntry(raw []byte) (Entry, error) {
 	}
 	return Entry{
 		ID: w.ID, Intent: w.Intent, Closed: w.State == "closed", Machine: w.Machine, Identity: Identity(w.Identity),
-		Started: w.Started, Deadline: w.Deadline, ServerClock: w.ServerClock, KeysBefore: w.KeysBefore, AccessKey: w.AccessKey,
+		Started: w.Started, Deadline: w.Deadline, ServerClock: w.ServerClock, KeysBefore: w.KeysBefore, Store: w.Store, AccessKey: w.AccessKey,
 	}, nil
 }

@@ -25,13 +25,14 @@ func entry() accesskey.Entry {
 }
 
 func TestEntryGolden(t *testing.T) {
-	unknown, none, left, lent := entry(), entry(), entry(), entry()
+	unknown, none, left, lent, stored := entry(), entry(), entry(), entry(), entry()
 	unknown.KeysBefore, unknown.ServerClock, unknown.Identity.Tenant = accesskey.Keys{}, time.Time{}, ""
 	none.KeysBefore = accesskey.Keys{Known: true}
 	left.AccessKey, left.Intent, left.Closed = "AK1", accesskey.Rotate, true
+	stored.Store = "file:/home/alice/.local/share/valetkey"
 	lent.Intent, lent.AccessKey = accesskey.Ephemeral, "AK1"
 	for name, e := range map[string]accesskey.Entry{
-		"entry-lent.v1.json": lent,
+		"entry-lent.v1.json": lent, "entry-store.v1.json": stored,
 		"entry.v1.json":      entry(), "entry-unknown.v1.json": unknown, "entry-none.v1.json": none, "entry-left.v1.json": left,
 	} {
 		want := golden(t, name)

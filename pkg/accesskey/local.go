@@ -31,6 +31,7 @@ type Store interface {
 type Places struct {
 	Machine     string // id of this machine
 	JournalDir  string // of this machine alone, though homes be shared
+	MachineLock string // of this machine alone, for all stores
 	LockPath    string // beside what it guards
 	LockInState bool   // the lock lies in the state directory, not in the store's
 }
@@ -42,10 +43,11 @@ type Places struct {
 func PlacesIn(stateDir, machine, lockDir string, id Identity) Places {
 	own := filepath.Join(stateDir, "machines", durable.SafeName(machine))
 	p := Places{Machine: machine, JournalDir: filepath.Join(own, "journal"), LockInState: lockDir == ""}
-	if p.LockInState {
-		lockDir = LocksIn(stateDir, machine)
+	p.MachineLock = filepath.Join(LocksIn(stateDir, machine), lockName(id))
+	p.LockPath = p.MachineLock
+	if !p.LockInState {
+		p.LockPath = filepath.Join(lockDir, lockName(id))
 	}
-	p.LockPath = filepath.Join(lockDir, lockName(id))
 	return p
 }
 
@@ -69,10 +71,13 @@ func LocksIn(stateDir, machine string) string {
 type LocalOptions struct {
 	Identity Identity
 	Store    Store
-	Places   func() (Places, error) // asked when something must be locked, not before
-	Now      func() time.Time
-	Wait     time.Duration     // longest wait for the lock; 0 is 30 s. The context may end it sooner.
-	Waiting  func(what string) // told when a wait has lasted a second; may be nil
+	// Where tells the store from all others of this machine: its kind, and behind a
+	// colon its directory if it has one. Empty is the name of the store.
+	Where   string
+	Places  func() (Places, error) // asked when something must be locked, not before
+	Now     func() time.Time
+	Wait    time.Duration     // longest wait for the lock; 0 is 30 s. The context may end it sooner.
+	Waiting func(what string) // told when a wait has lasted a second; may be nil
 	// Unreadable words the error of an item that is damaged or was written by a
 	// newer valetkey as trouble of its store; nil leaves it.
 	Unreadable func(error) error
@@ -92,6 +97,9 @@ func NewLocal(o LocalOptions) *Local {
 	}
 	if o.Waiting == nil {
 		o.Waiting = func(string) {}
+	}
+	if o.Where == "" && o.Store != nil {
+		o.Where = o.Store.Name()
 	}
 	return &Local{o}
 }
@@ -123,7 +131,10 @@ func (l *Local) Lag() time.Duration { return 0 }
 
 // Begin implements Coordinator.
 func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
-	p, release, err := l.prepare(ctx)
+	if err := l.ask(ctx); err != nil {
+		return nil, err
+	}
+	p, release, err := l.lockToIssue(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -167,10 +178,13 @@ func (l *Local) journal(ctx context.Context, r Request, id string, p Places) (*O
 			return nil, err
 		}
 	}
-	now := l.o.Now()
+	now, store := l.o.Now(), l.o.Where
+	if r.Intent == Ephemeral {
+		store = ""
+	}
 	open, err := Journal{p.JournalDir}.Open(ctx, Entry{
 		ID: id, Intent: r.Intent, Machine: p.Machine, Identity: l.o.Identity,
-		Started: now, Deadline: now.Add(r.Timeout), ServerClock: seen.ServerClock, KeysBefore: seen.KeysBefore,
+		Started: now, Deadline: now.Add(r.Timeout), ServerClock: seen.ServerClock, KeysBefore: seen.KeysBefore, Store: store,
 	})
 	return open, failureOf(err, "write the journal before a key is issued (none was)")
 }
@@ -182,9 +196,10 @@ func (l *Local) Commit(ctx context.Context, c *Claim, change func(Item) Item) (I
 		return Item{}, err
 	}
 	// The key is safe. An entry that cannot be removed does no harm: its key
-	// is found in the store.
-	_ = c.open.Close()
+	// is found in the store. Until it is gone, no other store's reaping takes the
+	// key for its own.
 	l.account(c.Item, it)
+	_ = c.open.Close()
 	c.Release()
 	return it, nil
 }
@@ -224,7 +239,7 @@ func (l *Local) Abort(ctx context.Context, c *Claim, o Outcome) error {
 
 // Lend implements Coordinator.
 func (l *Local) Lend(ctx context.Context, r Request) (*Loan, error) {
-	p, unlock, err := l.lock(ctx)
+	p, unlock, err := l.lockToIssue(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -294,6 +309,7 @@ func (l *Local) Pending(context.Context) ([]Entry, error) {
 	var ours []Entry
 	for _, e := range all {
 		if e.Identity == l.o.Identity && e.Machine == p.Machine {
+			e.Elsewhere = e.Store != "" && e.Store != l.o.Where
 			ours = append(ours, e)
 		}
 	}
@@ -358,15 +374,37 @@ func (l *Local) restore(ctx context.Context, it Item) {
 	_ = l.replace(alone(ctx), Item{}, it.DropPending())
 }
 
-// prepare makes the store ready to be used, which may mean to ask a person, and
-// takes the lock.
-func (l *Local) prepare(ctx context.Context) (Places, func(), error) {
+// ask makes the store ready to be used, which may mean to ask a person.
+func (l *Local) ask(ctx context.Context) error {
 	if asks, ok := l.o.Store.(interface{ Prepare(context.Context) error }); ok {
-		if err := asks.Prepare(ctx); err != nil {
-			return Places{}, nil, err
-		}
+		return asks.Prepare(ctx)
+	}
+	return nil
+}
+
+// prepare makes the store ready to be used and takes the lock.
+func (l *Local) prepare(ctx context.Context) (Places, func(), error) {
+	if err := l.ask(ctx); err != nil {
+		return Places{}, nil, err
 	}
 	return l.lock(ctx)
+}
+
+// lockToIssue takes the identity's lock, and the one that this machine has for
+// all stores: the requests of one machine come one at a time, so that whoever
+// stores a key can tell all entries of requests that did not make it.
+func (l *Local) lockToIssue(ctx context.Context) (Places, func(), error) {
+	p, release, err := l.lock(ctx)
+	if err != nil || p.LockPath == p.MachineLock || p.MachineLock == "" {
+		return p, release, err
+	}
+	p.LockPath, p.LockInState = p.MachineLock, true
+	also, err := l.take(ctx, p)
+	if err != nil {
+		release()
+		return p, nil, err
+	}
+	return p, sync.OnceFunc(func() { also(); release() }), nil
 }
 
 // lock waits for the identity's lock and returns what releases it.
@@ -375,20 +413,25 @@ func (l *Local) lock(ctx context.Context) (Places, func(), error) {
 	if err != nil {
 		return Places{}, nil, err
 	}
+	release, err := l.take(ctx, p)
+	return p, release, err
+}
+
+func (l *Local) take(ctx context.Context, p Places) (release func(), err error) {
 	dir := filepath.Dir(p.LockPath)
 	if err := durable.PrivateDir(dir); err != nil {
-		return Places{}, nil, l.lockTrouble(p, err, "create", dir)
+		return nil, l.lockTrouble(p, err, "create", dir)
 	}
 	if err := ctx.Err(); err != nil { // nobody is known to hold it
-		return Places{}, nil, failure.Wrap(failure.KindOf(err), err, "no time left to take the lock %s", p.LockPath)
+		return nil, failure.Wrap(failure.KindOf(err), err, "no time left to take the lock %s", p.LockPath)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.o.Wait)
 	defer cancel()
 	held, err := l.waitFor(ctx, p.LockPath)
 	if err != nil {
-		return Places{}, nil, l.lockTrouble(p, err, "take the lock", p.LockPath)
+		return nil, l.lockTrouble(p, err, "take the lock", p.LockPath)
 	}
-	return p, sync.OnceFunc(func() { _ = held.Release() }), nil
+	return sync.OnceFunc(func() { _ = held.Release() }), nil
 }
 
 // waitFor takes the lock and says so when it takes long.

@@ -68,10 +68,19 @@ func (v view) admissible(id string, findings []finding) error {
 		return failure.New(failure.NotFound, "%s has no access key %s", v.it.Identity, id).
 			WithHint("valetkey keys list shows the keys there are")
 	}
+	found := false
 	for _, f := range findings {
-		if slices.ContainsFunc(f.candidates, func(k Remote) bool { return k.AccessKey == id }) {
-			return nil
+		if !slices.ContainsFunc(f.candidates, func(k Remote) bool { return k.AccessKey == id }) {
+			continue
 		}
+		if f.untold {
+			return failure.New(failure.Usage, "access key %s may be in another store, where nothing proves that it is left over", id).
+				WithHint("%s finds out", f.entry.ReapCommand())
+		}
+		found = true
+	}
+	if found {
+		return nil
 	}
 	return failure.New(failure.Usage, "access key %s is not left over from a lost answer of this machine", id).
 		WithHint("valetkey keys delete %s deletes any key", id)
@@ -123,6 +132,9 @@ func (v view) retired(g Generation, w wanted) (step, bool) {
 func (v view) judge(f finding, all []finding, w wanted, p *plan, doom func(step)) {
 	closed := f.entry
 	closed.Closed = true
+	if f.untold {
+		v.account(f.entry, p)
+	}
 	if len(f.candidates) == 0 {
 		if f.over {
 			p.settled = append(p.settled, closed)
@@ -132,8 +144,10 @@ func (v view) judge(f finding, all []finding, w wanted, p *plan, doom func(step)
 	settled, certain := false, true
 	for _, k := range f.candidates {
 		st := step{Reaped: Reaped{k.AccessKey, ActionDeleted, f.reason(k)}}
-		switch {
+		switch elsewhere := untold(all, k); {
 		case f.proven:
+		case elsewhere != nil:
+			st.Action, st.Reason = ActionKept, elsewhere.reason(k)
 		case slices.Contains(w.named, k.AccessKey):
 			st.Reason = "named as left over"
 		default:
@@ -161,9 +175,36 @@ func (v view) judge(f finding, all []finding, w wanted, p *plan, doom func(step)
 		p.marked = append(p.marked, doubtful)
 	}
 	for _, k := range f.candidates {
-		if !slices.Contains(p.suspect, k.AccessKey) {
+		if !slices.Contains(p.suspect, k.AccessKey) && untold(all, k) == nil {
 			p.suspect = append(p.suspect, k.AccessKey)
 		}
+	}
+}
+
+// untold is the finding by which the key may be in another store; nil if none says so.
+func untold(all []finding, k Remote) *finding {
+	for i := range all {
+		if all[i].untold && slices.ContainsFunc(all[i].candidates, func(c Remote) bool { return c.AccessKey == k.AccessKey }) {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// account tells an entry of another store which keys this one has: its reaping
+// does not see them.
+func (v view) account(e Entry, p *plan) {
+	if !e.KeysBefore.Known {
+		return
+	}
+	known := len(e.KeysBefore.List)
+	for _, k := range v.list {
+		if _, stored := v.it.Find(k.AccessKey); stored && e.MayHaveMade(k) {
+			e.KeysBefore.List = append(slices.Clip(e.KeysBefore.List), k.AccessKey)
+		}
+	}
+	if len(e.KeysBefore.List) > known {
+		p.marked = append(p.marked, e)
 	}
 }
 

@@ -157,6 +157,7 @@ func TestEvidence(t *testing.T) {
 		"one without a time":          {func(t *testing.T, w *world) { w.foreign(t, time.Unix(0, 0)); w.forget(t, "AK2") }, "kept AK1, kept AK2", failure.Finding},
 		"no creation time":            {func(t *testing.T, w *world) { w.forget(t, "AK1") }, "kept AK1", failure.Finding},
 		"keys before unknown":         {func(t *testing.T, w *world) { w.entry(t, func(e *accesskey.Entry) { e.KeysBefore = accesskey.Keys{} }) }, "kept AK1", failure.Finding},
+		"for which store is unknown":  {func(t *testing.T, w *world) { w.entry(t, func(e *accesskey.Entry) { e.Store = "" }) }, "kept AK1", failure.Finding},
 		"no clock of VMS":             {func(t *testing.T, w *world) { w.entry(t, func(e *accesskey.Entry) { e.ServerClock = time.Time{} }) }, "kept AK1", failure.Finding},
 		"another machine's entry":     {func(t *testing.T, w *world) { w.entry(t, func(e *accesskey.Entry) { e.Machine = "there" }) }, "", failure.Internal},
 		"it was there before": {func(t *testing.T, w *world) {

@@ -131,8 +131,12 @@ func (d *checkup) journal(identity accesskey.Identity) (accesskey.Coordinator, e
 		journal, _, err := d.fleetCoordinator(identity, s)
 		return journal, err
 	}
+	store, dir, err := d.openStore(s.Store)
+	if err != nil {
+		return nil, err
+	}
 	return accesskey.NewLocal(accesskey.LocalOptions{
-		Identity: identity, Now: d.clock,
+		Identity: identity, Now: d.clock, Where: whereIs(store, dir),
 		Places: func() (accesskey.Places, error) { return d.places(identity, "") },
 	}), nil
 }
@@ -159,9 +163,9 @@ func (d *checkup) checkJournal(ctx context.Context) ([]doctor.Finding, error) {
 		case e.Alive:
 			findings = append(findings, one(doctor.Info, "", "another process works on the keys since %s (%s)", started, e.Intent)...)
 		case e.AccessKey != "":
-			findings = append(findings, one(doctor.Warning, "valetkey keys reap", "access key %s was left over on %s (%s)", e.AccessKey, started, e.Intent)...)
+			findings = append(findings, one(doctor.Warning, e.ReapCommand(), "access key %s was left over on %s (%s)", e.AccessKey, started, e.Intent)...)
 		default:
-			findings = append(findings, one(doctor.Warning, "valetkey keys reap",
+			findings = append(findings, one(doctor.Warning, e.ReapCommand(),
 				"what was begun on %s (%s) was not finished: VMS may hold a key whose secret nobody has", started, e.Intent)...)
 		}
 	}

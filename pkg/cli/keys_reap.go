@@ -20,7 +20,8 @@ func (a *app) keysReap() *cobra.Command {
 		Long: `Delete retired keys whose grace is over, and keys that a process of this machine was asking for
 when it died or lost the answer, so that nobody knows their secret. Such a key must be proven:
 VMS says that it was created while the request was under way, it was not there before, it is
-stored nowhere, and it is the only one of which this is true.
+stored nowhere, and it is the only one of which this is true. The key of a request that was for
+another store is kept: the reason names the store to reap with.
 
 What is merely suspected is kept and named, and the exit code is 12; --access-key deletes it.
 Keys of other machines, and of a valetkey that runs, are never touched. It is asked first;

@@ -105,11 +105,20 @@ func (a *app) coordinator(identity accesskey.Identity, s settings.Keys, use stor
 	}
 	return accesskey.NewLocal(accesskey.LocalOptions{
 		Identity: identity, Store: store, Now: a.clock,
+		Where:      whereIs(store, storeDir),
 		Places:     func() (accesskey.Places, error) { return a.places(identity, storeDir) },
 		Wait:       a.global.Timeout.Duration(),
 		Waiting:    a.waitingFor,
 		Unreadable: func(err error) error { return keystore.Unreadable(store.Name(), err) },
 	}), store, nil
+}
+
+// whereIs tells the store from all others of this machine.
+func whereIs(store namedStore, dir string) string {
+	if dir == "" {
+		return store.Name()
+	}
+	return store.Name() + ":" + dir
 }
 
 // waitingFor tells a person what a wait of more than a second is for.
