@@ -30,9 +30,12 @@ func (f *Fleet) Read(ctx context.Context) (Item, error) {
 	}
 	short, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	newest, err := f.Latest(short)
-	if err == nil || ctx.Err() != nil {
-		return newest, err
+	s, err := f.read(short)
+	if err == nil {
+		return f.seen(ctx, s), nil
+	}
+	if ctx.Err() != nil {
+		return Item{}, err
 	}
 	f.o.Note("the key is handed out from the copy of this machine: %v", err)
 	it.Checked = now.Add(awayFor - f.Lag())
@@ -63,9 +66,14 @@ func (f *Fleet) Latest(ctx context.Context) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+	return f.seen(ctx, s), nil
+}
+
+// seen copies what the document says, and returns it.
+func (f *Fleet) seen(ctx context.Context, s seen) Item {
 	it := s.doc.Item.DropPending()
 	f.keep(ctx, it)
-	return it, nil
+	return it
 }
 
 // Lag implements Coordinator.

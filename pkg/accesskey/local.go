@@ -336,6 +336,11 @@ func (l *Local) save(ctx context.Context, it Item) (wrote bool, err error) {
 	if err := l.o.Store.Put(ctx, name, raw); err != nil {
 		return false, err
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // a passphrase takes a slow machine its time
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+		defer cancel()
+	}
 	back, err := l.o.Store.Get(ctx, name)
 	if failure.Is(err, failure.NotFound) || err == nil && !bytes.Equal(back, raw) {
 		err = failure.New(failure.Store, "%s store: item %q does not come back as it was written", l.o.Store.Name(), name).

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/accesskey"
@@ -150,6 +151,37 @@ func (f forgetful) Put(ctx context.Context, item string, v []byte) error {
 
 // An interrupt at any step: either nothing was issued, or the key is stored, or
 // the journal knows.
+// A store that took its time has taken the key: it is looked at all the same.
+func TestASlowStoreKeepsTheKey(t *testing.T) {
+	w := newWorld(t)
+	slow := &lateStore{Store: w.store.Store}
+	w.store.Store = slow
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := w.service().Credentials(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if slow.late != 1 {
+		t.Errorf("%d writes were late", slow.late)
+	}
+	w.invariants(t, "a slow store")
+}
+
+// lateStore writes though the time is over, and reads nothing afterwards, as a
+// file store does whose passphrase costs more time than there is.
+type lateStore struct {
+	accesskey.Store
+	late int
+}
+
+func (s *lateStore) Put(ctx context.Context, item string, value []byte) error {
+	if _, ok := ctx.Deadline(); ok { // the key that was just issued
+		s.late++
+		<-ctx.Done()
+	}
+	return s.Store.Put(context.WithoutCancel(ctx), item, value)
+}
+
 func TestCancelledAtEachStep(t *testing.T) {
 	for step := 1; ; step++ {
 		w := newWorld(t)

@@ -167,6 +167,14 @@ func (a *app) wait() context.Context {
 	return a.waiting
 }
 
+// pauseWait stops the deadline of the command until what it returns is called.
+func (a *app) pauseWait() (done func()) {
+	if a.waiting == nil {
+		return func() {}
+	}
+	return a.waiting.pause()
+}
+
 // tellWarnings says what the settings looked up so far have to warn of.
 func (a *app) tellWarnings() {
 	if a.set == nil {

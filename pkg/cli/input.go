@@ -21,9 +21,7 @@ func (a *app) stdin(ctx context.Context) ([]byte, error) {
 		b   []byte
 		err error
 	}
-	if a.waiting != nil {
-		defer a.waiting.pause()()
-	}
+	defer a.pauseWait()()
 	done := make(chan result, 1)
 	go func() {
 		b, err := io.ReadAll(io.LimitReader(a.proc.Stdin, maxInput+1))

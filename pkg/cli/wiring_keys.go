@@ -141,9 +141,7 @@ func (a *app) noteDone(format string, args ...any) {
 // sleep waits between tries. The deadline of the command stands still meanwhile:
 // how long is waited in all is bounded by who asks for it.
 func (a *app) sleep(ctx context.Context, d time.Duration) error {
-	if a.waiting != nil {
-		defer a.waiting.pause()()
-	}
+	defer a.pauseWait()()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -213,7 +211,7 @@ func (a *app) openStore(which settings.Value) (keystore.Store, string, error) {
 		}
 		return keystore.NewFile(keystore.FileOptions{
 			Dir: dir.Text(), Identity: identity.Text(),
-			Passphrase: a.askPassphrase("passphrase of the key store: "), NewPassphrase: a.newPassphrase,
+			Passphrase: a.askPassphrase("passphrase of the key store: "), NewPassphrase: a.newPassphrase, Computing: a.pauseWait,
 		}), dir.Text(), nil
 	}
 	return nil, "", keystore.Unusable(which.Text(), keystore.Absent, nil, "this version of valetkey has no store %s (%s)", which.Text(), which.Source)

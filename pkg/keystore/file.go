@@ -3,6 +3,7 @@ package keystore
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -31,6 +32,10 @@ type FileOptions struct {
 	// NewPassphrase is asked instead when the store has no item yet, so that a
 	// person can be made to type it twice. It may be nil.
 	NewPassphrase func(context.Context) (secret.Text, error)
+	// Computing is called when the computation that a passphrase costs begins: a
+	// second on a good machine, many on a slow one. What it returns is called at
+	// the end. A deadline that bounds waiting can stand still meanwhile. It may be nil.
+	Computing func() (done func())
 }
 
 // File is a store of age-encrypted files. Use [NewFile].
@@ -38,8 +43,18 @@ type File struct {
 	o          FileOptions
 	workFactor int // of scrypt, as a power of two; 0 is age's own
 
-	mu     sync.Mutex // guards opened
+	mu     sync.Mutex // guards opened, and the passphrase being proven
 	opened *keys
+
+	knownMu sync.Mutex // guards known
+	known   map[string]known
+}
+
+// known is what a file was seen to hold. To open the same bytes again with a
+// passphrase would cost as much as the first time.
+type known struct {
+	sealed [sha256.Size]byte
+	value  []byte
 }
 
 // keys is what opens and closes items.
@@ -107,23 +122,31 @@ func (s *File) Put(ctx context.Context, item string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.prove(k); err != nil {
+	if err := ended(ctx, s.Name()); err != nil {
+		return err // whoever was asked for a passphrase may have taken their time
+	}
+	if err := s.prove(k, true); err != nil {
 		return err
 	}
-	if err := ended(ctx, s.Name()); err != nil {
-		return err // a passphrase may have taken its time
+	// From here on nobody is waited for: a machine that computes slowly writes,
+	// though its deadline has passed.
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return ended(ctx, s.Name())
 	}
 	return s.write(k, s.path(item), value)
 }
 
 // Prepare asks for what opens the store, if it has to be asked for and was not
-// yet, so that no prompt comes up while a lock is held.
+// yet, and tries it, so that neither is done while a lock is held.
 func (s *File) Prepare(ctx context.Context) error {
 	if err := late(ctx, s.Name()); err != nil {
 		return err
 	}
-	_, err := s.keys(ctx)
-	return err
+	k, err := s.keys(ctx)
+	if err != nil {
+		return err
+	}
+	return s.prove(k, false)
 }
 
 // Delete implements Store.
@@ -145,6 +168,19 @@ func (s *File) Delete(ctx context.Context, item string) error {
 func (s *File) path(item string) string { return filepath.Join(s.o.Dir, durable.SafeName(item)+".age") }
 
 func (s *File) write(k *keys, path string, value []byte) error {
+	sealed, err := s.seal(k, value)
+	if err != nil {
+		return failure.Wrap(failure.Internal, err, "encrypt %s", path)
+	}
+	if err := durable.WriteFile(path, sealed, 0o600); err != nil {
+		return s.trouble(err, ReadOnly, "write", path)
+	}
+	s.remember(path, sealed, value)
+	return nil
+}
+
+func (s *File) seal(k *keys, value []byte) ([]byte, error) {
+	defer s.computing()()
 	var sealed bytes.Buffer
 	w, err := age.Encrypt(&sealed, k.recipient)
 	if err == nil {
@@ -153,22 +189,58 @@ func (s *File) write(k *keys, path string, value []byte) error {
 	if err == nil {
 		err = w.Close()
 	}
+	return sealed.Bytes(), err
+}
+
+func (s *File) unseal(k *keys, sealed []byte) ([]byte, error) {
+	defer s.computing()()
+	r, err := age.Decrypt(bytes.NewReader(sealed), k.identities...)
 	if err != nil {
-		return failure.Wrap(failure.Internal, err, "encrypt %s", path)
+		return nil, err
 	}
-	if err := durable.WriteFile(path, sealed.Bytes(), 0o600); err != nil {
-		return s.trouble(err, ReadOnly, "write", path)
+	return io.ReadAll(r)
+}
+
+// computing tells that a passphrase is being worked on, until what it returns is called.
+func (s *File) computing() (done func()) {
+	if s.o.Identity != "" || s.o.Computing == nil {
+		return func() {}
 	}
-	return nil
+	return s.o.Computing()
+}
+
+// remember notes what a file holds, where opening it again would take long.
+func (s *File) remember(path string, sealed, value []byte) {
+	if s.o.Identity != "" {
+		return
+	}
+	s.knownMu.Lock()
+	defer s.knownMu.Unlock()
+	if s.known == nil {
+		s.known = map[string]known{}
+	}
+	s.known[path] = known{sha256.Sum256(sealed), bytes.Clone(value)}
+}
+
+// recall returns what the very same bytes were seen to hold.
+func (s *File) recall(path string, sealed []byte) ([]byte, bool) {
+	s.knownMu.Lock()
+	defer s.knownMu.Unlock()
+	k, ok := s.known[path]
+	if !ok || k.sealed != sha256.Sum256(sealed) {
+		return nil, false
+	}
+	return append([]byte{}, k.value...), true
 }
 
 func (s *File) open(k *keys, sealed []byte, path string) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), k.identities...)
+	if value, ok := s.recall(path, sealed); ok {
+		return value, nil
+	}
+	value, err := s.unseal(k, sealed)
 	if err == nil {
-		var value []byte
-		if value, err = io.ReadAll(r); err == nil {
-			return value, nil
-		}
+		s.remember(path, sealed, value)
+		return value, nil
 	}
 	var wrong *age.NoIdentityMatchError
 	if !errors.As(err, &wrong) {
@@ -183,8 +255,9 @@ func (s *File) open(k *keys, sealed []byte, path string) ([]byte, error) {
 		WithHint("set VALETKEY_STORE_IDENTITY to the identity file that was used, or unset it if it was a passphrase")
 }
 
-// prove makes sure that the passphrase is the one of the store, or makes it so.
-func (s *File) prove(k *keys) error {
+// prove makes sure that the passphrase is the one of the store. If the store has
+// none yet, found makes it so.
+func (s *File) prove(k *keys, found bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k.proven {
@@ -195,10 +268,12 @@ func (s *File) prove(k *keys) error {
 	switch {
 	case err == nil:
 		_, err = s.open(k, sealed, path)
-	case errors.Is(err, fs.ErrNotExist):
-		err = s.write(k, path, nil)
-	default:
+	case !errors.Is(err, fs.ErrNotExist):
 		err = s.trouble(err, Denied, "read", path)
+	case !found:
+		return nil
+	default:
+		err = s.write(k, path, nil)
 	}
 	k.proven = err == nil
 	return err

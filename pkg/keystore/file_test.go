@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -159,6 +162,65 @@ func TestPassphrase(t *testing.T) {
 	}
 }
 
+// What a passphrase costs is no waiting: a machine that is too slow for a
+// deadline gets its item nevertheless, and pays once for the same bytes.
+func TestPassphraseOnASlowMachine(t *testing.T) {
+	begun, ended := 0, 0
+	ctx, passes := t.Context(), func() {}
+	open := func(dir string) *File {
+		return quick(FileOptions{Dir: dir, Passphrase: phrase("pw"), Computing: func() func() {
+			begun++
+			passes()
+			return func() { ended++ }
+		}})
+	}
+	slow := func() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+		t.Cleanup(cancel)
+		passes = func() { <-ctx.Done() }
+	}
+	cost := func(what string, want int, do func() error) {
+		t.Helper()
+		begun, ended = 0, 0
+		if err := do(); err != nil || begun != want || ended != want {
+			t.Errorf("%s: %d computations (%d ended), want %d: %v", what, begun, ended, want, err)
+		}
+	}
+	dir := t.TempDir()
+	s := open(dir)
+	slow()
+	cost("the first put", 2, func() error { return s.Put(ctx, "i", []byte("v")) })
+	slow()
+	cost("the next", 1, func() error { return s.Put(ctx, "i", []byte("w")) })
+	cost("what it wrote itself", 0, func() error { _, err := s.Get(t.Context(), "i"); return err })
+	other := open(dir)
+	cost("a passphrase that is tried before it is used", 1, func() error { return other.Prepare(t.Context()) })
+	slow()
+	cost("what somebody else wrote", 1, func() error { _, err := other.Get(ctx, "i"); return err })
+	if got, err := other.Get(t.Context(), "i"); err != nil || string(got) != "w" {
+		t.Errorf("again: %q, %v", got, err)
+	}
+	passes = func() {}
+	if err := s.Put(t.Context(), "i", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	cost("what somebody else changed", 1, func() error {
+		got, err := other.Get(t.Context(), "i")
+		if string(got) != "x" {
+			t.Errorf("got %q", got)
+		}
+		return err
+	})
+	if err := open(t.TempDir()).Prepare(t.Context()); err != nil { // a look makes nothing
+		t.Error(err)
+	}
+	wrong := quick(FileOptions{Dir: dir, Passphrase: phrase("pq")})
+	if err := wrong.Prepare(t.Context()); ReasonOf(err) != Denied {
+		t.Errorf("a wrong passphrase, before a lock is taken: %v", err)
+	}
+}
+
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := NewFile(FileOptions{Dir: dir, Identity: identityFile(t)})
@@ -177,6 +239,76 @@ func TestDamagedFiles(t *testing.T) {
 		}
 		if got, err := s.Get(t.Context(), "i"); !failure.Is(err, failure.Store) || got != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// A crash may leave the beginning of a file: of the temporary one beside the
+// item, which is never read, or of the item itself where a file system does not
+// keep a rename behind the data. That is no value, and the next write mends it.
+func TestEveryPrefix(t *testing.T) {
+	dir := t.TempDir()
+	s := NewFile(FileOptions{Dir: dir, Identity: identityFile(t)})
+	if err := s.Put(t.Context(), "i", []byte("canary-88")); err != nil {
+		t.Fatal(err)
+	}
+	path, temp := s.path("i"), filepath.Join(dir, ".valetkey-1.tmp")
+	whole, _ := os.ReadFile(path)
+	for n := range len(whole) {
+		if err := os.WriteFile(temp, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Get(t.Context(), "i"); err != nil || string(got) != "canary-88" {
+			t.Fatalf("beside %d bytes of a temporary file: %q, %v", n, got, err)
+		}
+	}
+	for n := range len(whole) {
+		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Get(t.Context(), "i")
+		if got != nil {
+			t.Fatalf("%d of %d bytes were a value", n, len(whole))
+		}
+		mustBeUnusable(t, fmt.Sprintf("%d of %d bytes", n, len(whole)), err, s, Damaged)
+	}
+	if err := s.Put(t.Context(), "i", []byte("anew")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(t.Context(), "i"); err != nil || string(got) != "anew" {
+		t.Errorf("mended: %q, %v", got, err)
+	}
+}
+
+// Writers are killed at random moments: what is there is what one of them wrote.
+func TestKilledWriters(t *testing.T) {
+	where := "identity|" + t.TempDir() + "|" + identityFile(t)
+	s := opened(where)
+	if err := contend(t.Context(), s, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		cmd := elsewhere(t, "write|"+where)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(rand.N(20 * time.Millisecond)) //nolint:gosec // which moment is no secret
+		_ = cmd.Process.Kill()
+		rest, _ := io.ReadAll(out)
+		_ = cmd.Wait()
+		if text := strings.TrimPrefix(string(rest), "egins\n"); text != "" {
+			t.Errorf("the writer ended on its own: %s", text)
+		}
+		got, err := s.Get(t.Context(), "contended")
+		if err != nil || len(got) != 1000+int(got[0]-'0') || bytes.Count(got, got[:1]) != len(got) {
+			t.Fatalf("after a kill: %d bytes, %v", len(got), err)
 		}
 	}
 }
@@ -207,17 +339,6 @@ func TestUnsafePlacesAreRefused(t *testing.T) {
 	}
 	if err := s.Put(t.Context(), "i", nil); !failure.Is(err, failure.Config) {
 		t.Errorf("put in a directory that others can write: %v", err)
-	}
-}
-
-func TestADirectoryThatIsNone(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := NewFile(FileOptions{Dir: filepath.Join(file, "store"), Identity: identityFile(t)})
-	if err := s.Put(t.Context(), "i", nil); ReasonOf(err) != Absent || !strings.Contains(failure.HintOf(err), "VALETKEY_STORE_DIR") {
-		t.Errorf("below a file: %v", err)
 	}
 }
 

@@ -32,9 +32,15 @@ func kernelStore(t *testing.T) *Kernel {
 	return s
 }
 
-func kernelStores(t *testing.T) map[string]func() Store {
+func kernelKind(t *testing.T) map[string]kind {
 	s := kernelStore(t)
-	return map[string]func() Store{"kernel": func() Store { return &Kernel{prefix: s.prefix, owner: s.owner} }}
+	return map[string]kind{"kernel": fromRole(t, "kernel|"+s.prefix)}
+}
+
+func kernelOf(prefix string) Store {
+	s := NewKernel()
+	s.prefix = prefix
+	return s
 }
 
 // inChild runs this very test again in another process and reports true there.
@@ -99,7 +105,8 @@ func behindFilter(t *testing.T, answer unix.Errno, words string) {
 	s := NewKernel()
 	_, get := s.Get(t.Context(), "item")
 	for name, err := range map[string]error{"get": get, "put": s.Put(t.Context(), "item", []byte("v")), "delete": s.Delete(t.Context(), "item")} {
-		if ReasonOf(err) != Absent || !strings.Contains(err.Error(), words) || !strings.Contains(failure.HintOf(err), "--store file") {
+		mustBeUnusable(t, name, err, s, Absent)
+		if !strings.Contains(err.Error(), words) || !strings.Contains(failure.HintOf(err), "--store file") {
 			t.Errorf("%s: %v, hint %q", name, err, failure.HintOf(err))
 		}
 	}

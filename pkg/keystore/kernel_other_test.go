@@ -4,7 +4,9 @@ package keystore
 
 import "testing"
 
-func kernelStores(*testing.T) map[string]func() Store { return nil }
+func kernelKind(*testing.T) map[string]kind { return nil }
+
+func kernelOf(string) Store { return NewKernel() }
 
 func TestThereIsAKernelKeyringOnLinuxAlone(t *testing.T) {
 	s := NewKernel()

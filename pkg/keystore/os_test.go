@@ -2,15 +2,10 @@ package keystore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	keyring "github.com/zalando/go-keyring"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -31,34 +26,11 @@ func (f fake) Probe(ctx context.Context) error {
 	return f.probe(ctx)
 }
 
-func each(s *OS) map[string]func(context.Context) error {
+func each(s Store) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"get":    func(ctx context.Context) error { _, err := s.Get(ctx, "i"); return err },
 		"put":    func(ctx context.Context) error { return s.Put(ctx, "i", []byte("v")) },
 		"delete": func(ctx context.Context) error { return s.Delete(ctx, "i") },
-	}
-}
-
-func TestAKeyringThatNeverAnswers(t *testing.T) {
-	never := make(chan struct{})
-	defer close(never)
-	silent := func() (string, error) { <-never; return "", nil }
-	s := NewOS(OSOptions{Timeout: 10 * time.Millisecond, Keyring: fake{get: silent}})
-	for name, call := range each(s) {
-		if err := call(t.Context()); ReasonOf(err) != TimedOut {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	patient := NewOS(OSOptions{Timeout: time.Hour, Keyring: fake{get: silent}})
-	for name, call := range each(patient) {
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(5*time.Millisecond, cancel)
-		if err := call(ctx); !failure.Is(err, failure.Cancelled) {
-			t.Errorf("%s, interrupted: %v", name, err)
-		}
-	}
-	if NewOS(OSOptions{}).timeout != 3*time.Second {
-		t.Error("the deadline is not 3 s")
 	}
 }
 
@@ -108,32 +80,16 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-func TestReasons(t *testing.T) {
-	for name, c := range map[string]struct {
-		ring fake
-		want Reason
-	}{
-		"too big":     {fake{get: func() (string, error) { return "", keyring.ErrSetDataTooBig }}, TooLarge},
-		"unsupported": {fake{get: func() (string, error) { return "", keyring.ErrUnsupportedPlatform }}, Absent},
-		"locked":      {fake{probe: func(context.Context) error { return &refusal{Locked, errors.New("x")} }}, Locked},
-		"absent":      {fake{probe: func(context.Context) error { return fmt.Errorf("w: %w", &refusal{Absent, errors.New("x")}) }}, Absent},
-	} {
-		for call, do := range each(NewOS(OSOptions{Keyring: c.ring})) {
-			err := do(t.Context())
-			details := failure.DetailsOf(err)
-			if ReasonOf(err) != c.want || details["store"] != "os" || fmt.Sprint(details["alternatives"]) != alternativesOfOS || !strings.Contains(failure.HintOf(err), "--store file") {
-				t.Errorf("%s, %s: %v %v", name, call, err, details)
-			}
-		}
-	}
+func TestReasonsOutOfNothing(t *testing.T) {
 	if ReasonOf(failure.New(failure.Auth, "x")) != "" || ReasonOf(nil) != "" {
 		t.Error("a reason out of nothing")
+	}
+	if NewOS(OSOptions{}).timeout != 3*time.Second {
+		t.Error("the deadline of the keyring is not 3 s")
 	}
 }
 
 // What is named instead can be used on this system.
-var alternativesOfOS = map[bool]string{true: "[file kernel]", false: "[file]"}[runtime.GOOS == "linux"]
-
 func TestAlternatives(t *testing.T) {
 	for _, store := range []string{"os", "kernel", "file", "vault", "memory"} {
 		alt := alternatives(store)

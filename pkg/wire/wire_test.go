@@ -202,6 +202,42 @@ func TestNeverSentIsOnlyTrueBeforeTheFirstByte(t *testing.T) {
 	mustContain(t, "refused", failure.HintOf(err), "vms.address (flag --vms-address)")
 }
 
+// A server that accepts and never shakes hands is given up at the caller's deadline.
+func TestSilentHandshake(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	where := "https://" + l.Addr().String()
+	o := trusted(t, newAuthority(t, "CA"), where)
+	client, err := wire.NewHTTP(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for name, c := range map[string]struct {
+		end  error
+		kind failure.Kind
+	}{"late": {context.DeadlineExceeded, failure.Network}, "interrupted": {context.Canceled, failure.Cancelled}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if errors.Is(c.end, context.Canceled) {
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+		}
+		request, _ := http.NewRequestWithContext(ctx, http.MethodPost, where, nil)
+		_, err = client.Do(request) //nolint:bodyclose // there is none
+		cancel()
+		if err = wire.Explain(o, err); !failure.Is(err, c.kind) || !wire.NeverSent(err) {
+			t.Errorf("%s: never sent %v: %v", name, wire.NeverSent(err), err)
+		}
+		if c.kind == failure.Network {
+			mustContain(t, name, err.Error(), "in time", where)
+			mustContain(t, name, failure.HintOf(err), "--timeout")
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	o := wire.Options{Group: "s3", Address: wire.Origin{Value: "https://user:canary@s3.example/x?canary", Source: "env S3"}}
 	wrap := func(err error) error { return &url.Error{Op: "Get", URL: "https://s3.example/x?canary=1", Err: err} }
