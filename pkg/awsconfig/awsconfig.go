@@ -5,8 +5,9 @@
 package awsconfig
 
 import (
-	"bytes"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/valetkey/valetkey/pkg/failure"
 )
@@ -38,13 +39,18 @@ func CheckProfile(profile string) error {
 // quoted only when it must be, with double quotes, and what no form of quoting
 // can carry is refused. Readers of older SDKs drop what follows a quoted first
 // word, so on Unix env(1) goes before one; others end the line at a # or ; after
-// a space.
+// a space. On Unix a backslash means something to shells and splitters alike; on
+// Windows cmd.exe takes the quotes away from a line with its own characters in it.
 func CommandLine(path string, args ...string) (string, error) {
 	words := append([]string{path}, args...)
+	refused := "\"'`$%!" + `\`
+	if !strings.HasPrefix(path, "/") {
+		refused = "\"'`$%!&|<>()^@,;="
+	}
 	for i, w := range words {
-		if w == "" || strings.ContainsAny(w, "\"'`$\r\n\t%!") || strings.Contains(w, " #") || strings.Contains(w, " ;") {
+		if w == "" || strings.ContainsAny(w, refused) || strings.ContainsFunc(w, isControl) || !utf8.ValidString(w) || comment(w) || strings.HasSuffix(w, `\`) {
 			return "", failure.New(failure.Config, "%q cannot stand in a credential_process line", w).
-				WithHint("AWS tools disagree on quoting: install valetkey under a path of letters, digits, - _ . and spaces")
+				WithHint("AWS tools disagree on quoting: install valetkey under a path of letters, digits, - _ . and spaces, or let configure aws --command name a link to it that has one")
 		}
 		if strings.IndexFunc(w, needsQuotes) >= 0 {
 			words[i] = `"` + w + `"`
@@ -68,59 +74,47 @@ func needsQuotes(r rune) bool {
 }
 
 // Edit returns the file with the entries set in the section: lines of those
-// names are replaced where they stand, missing ones are added at the end of the
-// section, a missing section at the end of the file. Every other byte is kept.
+// names are replaced where they stand, missing ones are added after the last
+// entry of the section, a missing section at the end of the file. Every other
+// byte is kept. New lines end as those around them do.
 func Edit(file []byte, section string, entries []Entry) []byte {
-	newline := "\n"
-	if bytes.Contains(file, []byte("\r\n")) {
-		newline = "\r\n"
-	}
 	lines := splitLines(file)
 	start, end := find(lines, section)
-	var block strings.Builder
 	if start < 0 {
-		if n := len(lines); n > 0 {
-			if !strings.HasSuffix(lines[n-1], "\n") {
-				lines[n-1] += newline
-			}
-			if strings.TrimSpace(lines[n-1]) != "" {
-				block.WriteString(newline)
-			}
-		}
-		block.WriteString("[" + section + "]" + newline)
-		for _, e := range entries {
-			block.WriteString(e.Name + " = " + e.Value + newline)
-		}
-		return []byte(strings.Join(lines, "") + block.String())
+		return appendSection(lines, section, entries)
 	}
-
-	var out []string
-	out = append(out, lines[:start+1]...)
+	newline := ending(lines[start])
+	out := append([]string{}, lines[:start+1]...)
+	after := len(out) // the last entry: comments below it may belong to the next section
 	set := map[string]bool{}
-	last := len(out)
+	dropping := false
 	r := newReader()
-	for i := start + 1; i < end; i++ {
-		name, value := r.entry(lines[i])
+	for _, l := range lines[start+1 : end] {
+		if isBlank(l) {
+			out = append(out, l)
+			continue
+		}
+		if r.continues(l) {
+			if !dropping {
+				out = append(out, l)
+				after = len(out)
+			}
+			continue
+		}
+		name, value := r.entry(l)
 		e, wanted := lookup(entries, name)
-		switch {
-		case wanted && !set[name]:
-			set[name] = true
-			text := lines[i][:r.indent] + e.Name + " = " + e.Value + newline
-			if value == e.Value {
-				text = lines[i]
-			}
-			out = append(out, text)
-			for i+1 < end && r.continues(lines[i+1]) {
-				i++ // the old value's further lines go with it
-			}
-		case wanted:
+		dropping = wanted // an old value's further lines go with it
+		if wanted && set[name] {
 			continue // a second line of the name would win over the first
-		default:
-			out = append(out, lines[i])
 		}
-		if strings.TrimSpace(lines[i]) != "" {
-			last = len(out)
+		if wanted {
+			set[name] = true
+			if text, found := strings.CutPrefix(strings.TrimSpace(l), e.Name); !found || !strings.HasPrefix(strings.TrimSpace(text), "=") || value != e.Value {
+				l = l[:r.indent] + e.Name + " = " + e.Value + l[len(strings.TrimRight(l, "\r\n")):]
+			}
 		}
+		out = append(out, l)
+		after = len(out)
 	}
 	var add []string
 	for _, e := range entries {
@@ -128,14 +122,38 @@ func Edit(file []byte, section string, entries []Entry) []byte {
 			add = append(add, e.Name+" = "+e.Value+newline)
 		}
 	}
-	if len(add) > 0 && last > 0 && !strings.HasSuffix(out[last-1], "\n") {
-		out[last-1] += newline
+	if len(add) > 0 && !strings.HasSuffix(out[after-1], "\n") {
+		out[after-1] += newline
 	}
-	result := append([]string{}, out[:last]...)
-	result = append(result, add...)
-	result = append(result, out[last:]...)
-	result = append(result, lines[end:]...)
-	return []byte(strings.Join(result, ""))
+	return []byte(strings.Join(slices.Concat(out[:after], add, out[after:], lines[end:]), ""))
+}
+
+func appendSection(lines []string, section string, entries []Entry) []byte {
+	newline := "\n"
+	var add []string
+	if n := len(lines); n > 0 {
+		last := lines[n-1]
+		newline = ending(lines[0])
+		if !strings.HasSuffix(last, "\n") {
+			add = append(add, newline)
+		}
+		if strings.TrimSpace(last) != "" {
+			add = append(add, newline)
+		}
+	}
+	add = append(add, "["+section+"]"+newline)
+	for _, e := range entries {
+		add = append(add, e.Name+" = "+e.Value+newline)
+	}
+	return []byte(strings.Join(slices.Concat(lines, add), ""))
+}
+
+// ending is the line end of a line, or the plain one where it has none.
+func ending(line string) string {
+	if strings.HasSuffix(line, "\r\n") {
+		return "\r\n"
+	}
+	return "\n"
 }
 
 // Get returns the entries of a section, by lower-case name, and whether it is there.
@@ -213,7 +231,7 @@ func newReader() *reader { return &reader{indent: -1} }
 // entry returns the lower-case name and the value, or nothing for other lines.
 func (r *reader) entry(line string) (name, value string) {
 	t := strings.TrimSpace(line)
-	if t == "" || t[0] == '#' || t[0] == ';' || r.continues(line) {
+	if isBlank(line) || r.continues(line) {
 		return "", ""
 	}
 	r.indent = indent(line)
@@ -226,7 +244,13 @@ func (r *reader) entry(line string) (name, value string) {
 
 // continues reports whether the line belongs to the entry before it.
 func (r *reader) continues(line string) bool {
-	return r.indent >= 0 && indent(line) > r.indent && strings.TrimSpace(line) != ""
+	return r.indent >= 0 && indent(line) > r.indent && !isBlank(line)
+}
+
+// isBlank reports whether the line says nothing: it is empty, or a comment.
+func isBlank(line string) bool {
+	t := strings.TrimSpace(line)
+	return t == "" || t[0] == '#' || t[0] == ';'
 }
 
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }

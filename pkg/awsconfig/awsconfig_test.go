@@ -37,6 +37,26 @@ func TestEdit(t *testing.T) {
 			"[profile vk]\r\nregion = a\r\n",
 			"[profile vk]\r\nregion = us-east-1\r\ncredential_process = /bin/vk credential-process\r\n",
 		},
+		"comments of the next section stay with it": {
+			"[profile vk]\nregion = old\n\n# the lab\n[profile lab]\n",
+			"[profile vk]\nregion = us-east-1\ncredential_process = /bin/vk credential-process\n\n# the lab\n[profile lab]\n",
+		},
+		"comments below a replaced entry": {
+			"[profile vk]\nregion = old\n  # deep\noutput = json\n",
+			"[profile vk]\nregion = us-east-1\n  # deep\noutput = json\ncredential_process = /bin/vk credential-process\n",
+		},
+		"a second line of the name goes with what is below it": {
+			"[profile vk]\nregion = us-east-1\nregion =\n  x\noutput = json\n",
+			"[profile vk]\nregion = us-east-1\noutput = json\ncredential_process = /bin/vk credential-process\n",
+		},
+		"spelled as botocore alone reads it": {
+			"[profile vk]\nRegion: us-east-1\n",
+			"[profile vk]\nregion = us-east-1\ncredential_process = /bin/vk credential-process\n",
+		},
+		"mixed line ends": {
+			"[a]\r\nb = c\r\n[profile vk]\nregion = old\r\n",
+			"[a]\r\nb = c\r\n[profile vk]\nregion = us-east-1\r\ncredential_process = /bin/vk credential-process\n",
+		},
 		"quoted header": {
 			"[profile \"vk\"]\nregion = a",
 			"[profile \"vk\"]\nregion = us-east-1\ncredential_process = /bin/vk credential-process\n",
@@ -77,6 +97,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"/usr/bin/valetkey", []string{"credential-process"}, `/usr/bin/valetkey credential-process`},
 		{"/opt/my tools/valetkey", []string{"credential-process", "--profile", "lab"}, `/usr/bin/env "/opt/my tools/valetkey" credential-process --profile lab`},
+		{"/opt/v /valetkey ", []string{"credential-process"}, `/usr/bin/env "/opt/v /valetkey " credential-process`},
 		{`C:\Program Files\valetkey.exe`, []string{"credential-process"}, `"C:\Program Files\valetkey.exe" credential-process`},
 	} {
 		got, err := awsconfig.CommandLine(c.path, c.args...)
@@ -84,7 +105,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", c.path, got, err, c.want)
 		}
 	}
-	for _, bad := range []string{"/a/$HOME/v", "/a/'v", `/a/"v`, "/a\nb", ""} {
+	for _, bad := range []string{"/a/$HOME/v", "/a/'v", `/a/"v`, "/a\nb", "", `/a\b/v`, "/a`b", "/a%b", "/a\x01b", "/a\x7fb", "/a\xffb", "/a !b", `C:\Program Files (x86)\v.exe`, `C:\a&b\v.exe`, `C:\a,b\v.exe`} {
 		if line, err := awsconfig.CommandLine(bad, "x"); !failure.Is(err, failure.Config) {
 			t.Errorf("%q: %q, %v", bad, line, err)
 		}

@@ -25,8 +25,8 @@ func (a *app) configure() *cobra.Command {
 
 func (a *app) configureAWS() *cobra.Command {
 	var (
-		profile      string
-		show, dryRun bool
+		profile, command string
+		show, dryRun     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "aws",
@@ -37,14 +37,19 @@ credentials come from ` + "`valetkey credential-process`" + `. The rest of the f
 A profile of that name that has static keys or a role already, here or in the AWS credentials
 file, would win over credential_process, so it is refused. What would change is shown before it is written.
 
+AWS tools disagree on how to read a path with quotes, $ and the like in it. Where valetkey lies under
+such a path, or under one that changes with every version, --command names a link to it.
+
 A few tools refuse a profile that names a certificate authority (ca_bundle), since they have a setting of
 their own for it, rclone among them: --s3-ca-file "" leaves it out.`,
 		Example: `  valetkey configure aws                         write [profile valetkey]
   valetkey configure aws --aws-profile default   make it the default of all AWS tools
-  valetkey configure aws --print                 print the section, write nothing`,
-		RunE: func(*cobra.Command, []string) error { return a.runConfigureAWS(profile, show, dryRun) },
+  valetkey configure aws --print                 print the section, write nothing
+  valetkey configure aws --command /usr/local/bin/valetkey`,
+		RunE: func(*cobra.Command, []string) error { return a.runConfigureAWS(profile, command, show, dryRun) },
 	}
 	cmd.Flags().StringVar(&profile, "aws-profile", "valetkey", "`name` of the AWS profile to write")
+	cmd.Flags().StringVar(&command, "command", "", "absolute `path` of the program to call (default this valetkey)")
 	cmd.Flags().BoolVar(&show, "print", false, "print the section instead of writing it")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would change, write nothing")
 	settings.AddFlags(cmd.Flags(), "s3.endpoint", "s3.region", "s3.ca_file")
@@ -58,21 +63,20 @@ type configureAnswer struct {
 	Entries map[string]string `json:"entries"`
 }
 
-func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
+func (a *app) runConfigureAWS(profile, command string, show, dryRun bool) error {
 	if err := awsconfig.CheckProfile(profile); err != nil {
 		return err
 	}
-	entries, err := a.awsEntries()
+	entries, err := a.awsEntries(command)
 	if err != nil {
 		return err
 	}
-	section := awsconfig.Section(profile)
 	answer := configureAnswer{Profile: profile, Entries: map[string]string{}}
 	for _, e := range entries {
 		answer.Entries[e.Name] = e.Value
 	}
 	if show {
-		return a.print(render.Text(answer, string(awsconfig.Edit(nil, section, entries))))
+		return a.print(render.Text(answer, string(awsconfig.Edit(nil, awsconfig.Section(profile), entries))))
 	}
 	configPath, err := a.awsFile("AWS_CONFIG_FILE", "config")
 	if err != nil {
@@ -81,6 +85,14 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 	before, err := readOptional(configPath)
 	if err != nil {
 		return err
+	}
+	mode, err := a.replaceable(configPath)
+	if err != nil {
+		return err
+	}
+	section, err := awsconfig.Place(before, profile)
+	if err != nil {
+		return failure.Annotate(err, "AWS config file %s", configPath)
 	}
 	if err := a.refuseShadow(profile, configPath, before); err != nil {
 		return err
@@ -106,14 +118,8 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 	if err := os.MkdirAll(filepath.Dir(configPath), 0o700); err != nil {
 		return failure.Wrap(failure.Config, err, "make the directory of the AWS config file")
 	}
-	// A file that is there keeps its mode: it is the person's, and holds no secret.
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(configPath); err == nil {
-		mode = info.Mode().Perm()
-		if mode&0o200 == 0 { // replacing it would be possible all the same
-			return failure.New(failure.Config, "the AWS config file %s is read-only", configPath).
-				WithHint("make it writable, or put what --print prints where it belongs")
-		}
+	if now, err := readOptional(configPath); err != nil || string(now) != string(before) { // the answer may have taken a while
+		return errors.Join(err, failure.New(failure.Conflict, "the AWS config file %s was changed meanwhile", configPath).WithHint("run it again"))
 	}
 	if target, err := filepath.EvalSymlinks(configPath); err == nil {
 		configPath = target
@@ -124,10 +130,51 @@ func (a *app) runConfigureAWS(profile string, show, dryRun bool) error {
 	return a.print(render.Text(answer, "wrote ["+section+"] to "+answer.File+"\ntry it: aws --profile "+profile+" s3 ls"))
 }
 
-func (a *app) awsEntries() ([]awsconfig.Entry, error) {
-	exe, err := a.proc.Executable()
+// replaceable returns the mode of the file, which it keeps: it is the person's,
+// and holds no secret. It refuses to put another file in the place of one that is
+// not the person's to replace.
+func (a *app) replaceable(path string) (fs.FileMode, error) {
+	const hint = "put what --print prints where it belongs"
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0o600, nil
+	case err != nil:
+		return 0, failure.Wrap(failure.Config, err, "look at the AWS config file")
+	case !info.Mode().IsRegular():
+		return 0, failure.New(failure.Config, "the AWS config file %s is not a regular file", path).WithHint("set AWS_CONFIG_FILE to another, or " + hint)
+	case info.Mode()&0o200 == 0: // replacing it would be possible all the same
+		return 0, failure.New(failure.Config, "the AWS config file %s is read-only", path).WithHint("make it writable, or " + hint)
+	}
+	if uid, other := ownedByOther(info); other {
+		return 0, failure.New(failure.Config, "the AWS config file %s belongs to user id %d, not to you", path, uid).
+			WithHint("run valetkey as that user, or " + hint)
+	}
+	return info.Mode().Perm(), nil
+}
+
+// awsCommand is the path that stands in the credential_process line.
+func (a *app) awsCommand(chosen string) (string, error) {
+	if chosen == "" {
+		exe, err := a.proc.Executable()
+		if err != nil {
+			return "", failure.Wrap(failure.Internal, err, "find the path of valetkey itself")
+		}
+		return exe, nil
+	}
+	if !filepath.IsAbs(chosen) {
+		return "", failure.New(failure.Usage, "--command %q is not an absolute path: AWS tools run it from any directory", chosen)
+	}
+	if _, err := findProgram(chosen, ""); err != nil {
+		return "", failure.Wrap(failure.Usage, err, "--command %q is no program", chosen)
+	}
+	return chosen, nil
+}
+
+func (a *app) awsEntries(command string) ([]awsconfig.Entry, error) {
+	exe, err := a.awsCommand(command)
 	if err != nil {
-		return nil, failure.Wrap(failure.Internal, err, "find the path of valetkey itself")
+		return nil, err
 	}
 	args := []string{"credential-process"}
 	chosen, err := a.set.Lookup("profile")
@@ -150,7 +197,16 @@ func (a *app) awsEntries() ([]awsconfig.Entry, error) {
 		entries = append(entries, awsconfig.Entry{Name: "endpoint_url", Value: endpointURL(s3.Endpoint.Text())})
 	}
 	if s3.CAFile.Text() != "" {
-		entries = append(entries, awsconfig.Entry{Name: "ca_bundle", Value: s3.CAFile.Text()})
+		path, err := filepath.Abs(s3.CAFile.Text()) // AWS tools run in any directory
+		if err != nil {
+			return nil, failure.Wrap(failure.Config, err, "find s3.ca_file")
+		}
+		entries = append(entries, awsconfig.Entry{Name: "ca_bundle", Value: path})
+	}
+	for _, e := range entries {
+		if err := awsconfig.CheckEntry(e); err != nil {
+			return nil, err
+		}
 	}
 	address, err := a.set.Lookup("vms.address")
 	if err != nil {
@@ -164,6 +220,10 @@ func (a *app) awsEntries() ([]awsconfig.Entry, error) {
 
 func (a *app) awsFile(variable, name string) (string, error) {
 	if path := a.env[variable]; path != "" {
+		if strings.HasPrefix(path, "~") {
+			return "", failure.New(failure.Config, "%s starts with ~, which some AWS tools take for a directory of that name (env %s)", path, variable).
+				WithHint("write the home directory out")
+		}
 		return path, nil
 	}
 	home := a.env["HOME"]
@@ -179,7 +239,7 @@ func (a *app) awsFile(variable, name string) (string, error) {
 
 // shadows are the entries from which one AWS tool or another would take other
 // credentials than those of credential_process in the same profile.
-var shadows = []string{"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "credential_source", "web_identity_token_file"}
+var shadows = []string{"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "login_session", "credential_source", "web_identity_token_file"}
 
 // refuseShadow refuses to write a credential_process that AWS tools would pass over.
 func (a *app) refuseShadow(profile, configPath string, config []byte) error {
@@ -210,6 +270,7 @@ func (a *app) shadow(profile, configPath string, config []byte) (entry, path str
 		// The credentials file goes before the config file, entry by entry.
 		{credentialsPath, profile, credentials, append([]string{"credential_process"}, shadows...)},
 		{configPath, awsconfig.Section(profile), config, shadows},
+		{configPath, "profile " + profile, config, shadows}, // of default there is this form, too
 	} {
 		entries, _ := awsconfig.Get(place.file, place.section)
 		for _, name := range place.entries {
@@ -221,7 +282,14 @@ func (a *app) shadow(profile, configPath string, config []byte) (entry, path str
 	return "", "", nil
 }
 
+// readOptional reads a file that need not be there. What is no regular file
+// might never end; os.DevNull is how people say that there is none.
 func readOptional(path string) ([]byte, error) {
+	if info, err := os.Stat(path); path == os.DevNull {
+		return nil, nil
+	} else if err == nil && !info.Mode().IsRegular() {
+		return nil, failure.New(failure.Config, "the AWS file %s is not a regular file", path)
+	}
 	b, err := os.ReadFile(path) //nolint:gosec // the person's own AWS files
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
