@@ -52,7 +52,9 @@ type Coordinator interface {
 	// Lend claims the right to issue a key that is stored nowhere, since it is
 	// for the run of one command. The keys at VMS are looked at and the request
 	// is journaled as with Begin, in the journal of this machine, but the store
-	// is neither proven nor touched. When Lend fails nothing was issued.
+	// is neither proven nor touched. Machines that share a document enter the loan
+	// there, too, so that none of them takes the key for its own lost one. When Lend
+	// fails nothing was issued.
 	Lend(ctx context.Context, r Request) (*Loan, error)
 
 	// Review is Update over the item and the open entries together, to judge
@@ -133,40 +135,6 @@ func (c *Claim) Ready(ctx context.Context) error {
 // stored the key, or will yet. The key must not be deleted at VMS; the journal
 // entry is open, and reaping finds out what became of it.
 var ErrMayBeStored = errors.New("nobody knows whether the key was stored")
-
-// Loan is a claim on a key that is not stored. Its journal entry stays open, and
-// its process counts as alive, from the request until the key is returned.
-// The order is Lend, the one request, Name, and Return; or Return at once where
-// no key came of it. A loan is used by one goroutine.
-type Loan struct {
-	Entry Entry // as journaled
-
-	open   *OpenEntry
-	unlock func() // idempotent
-}
-
-// Name journals which key VMS issued, with fsync, and lets others issue. When it
-// fails the claim is still held: delete the key at VMS, then Return.
-func (l *Loan) Name(accessKey string) error {
-	err := l.open.Update(func(e *Entry) { e.AccessKey = accessKey })
-	l.Entry = l.open.Entry
-	if err == nil {
-		l.unlock()
-	}
-	return err
-}
-
-// Inherit makes the programs that this process starts until stop is called keep
-// the loan alive, too: should this process be killed, the key is not taken from
-// a run that goes on. On Windows it does nothing.
-func (l *Loan) Inherit() (stop func()) { return l.open.held.Inherit() }
-
-// Return ends the loan: the zero outcome closes its entry, since the key is gone
-// or was never made. After a death without it the entry stays open.
-func (l *Loan) Return(o Outcome) error {
-	defer l.unlock()
-	return l.open.settle(o)
-}
 
 // Outcome is how a request that led to no stored key ended.
 type Outcome struct {

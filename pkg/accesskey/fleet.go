@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -193,7 +194,10 @@ func (f *Fleet) prepare(ctx context.Context, c *Claim, r Request) error {
 	}
 	c.Entry = Entry{
 		ID: c.fleet.id, Intent: r.Intent, Machine: c.fleet.machine, Identity: f.o.Identity,
-		Started: started, ServerClock: look.ServerClock, KeysBefore: look.KeysBefore, Store: f.o.Document.Name(),
+		Started: started, ServerClock: look.ServerClock, KeysBefore: look.KeysBefore,
+	}
+	if r.Intent != Ephemeral {
+		c.Entry.Store = f.o.Document.Name()
 	}
 	return failureOf(f.arm(ctx, c), "write the journal before a key is issued (none was)")
 }
@@ -365,15 +369,23 @@ func (f *Fleet) Pending(ctx context.Context) ([]Entry, error) {
 // what it lends.
 func (f *Fleet) open(ctx context.Context, s seen) ([]Entry, error) {
 	own, err := f.here.Pending(ctx)
-	return append(s.doc.open(s.at), own...), err
+	if err != nil {
+		return nil, err
+	}
+	return s.doc.judged(s.at, own), nil
 }
-
-// Lend implements Coordinator. What is lent is this machine's own affair: its
-// journal names it, the document does not.
-func (f *Fleet) Lend(ctx context.Context, r Request) (*Loan, error) { return f.here.Lend(ctx, r) }
 
 // Settle implements Coordinator.
 func (f *Fleet) Settle(ctx context.Context, e Entry) error {
+	if e.Intent == Ephemeral { // it may lie in both journals
+		own, err := f.here.Pending(ctx)
+		if err == nil && slices.ContainsFunc(own, func(o Entry) bool { return o.ID == e.ID }) {
+			err = f.here.Settle(ctx, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	_, err := f.transact(ctx, nil, func(s seen) (FleetDoc, error) {
 		if _, own := s.doc.split([]Entry{e}); len(own) > 0 {
 			return s.doc, f.here.Settle(ctx, e) // where one that is gone is no error

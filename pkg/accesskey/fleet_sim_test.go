@@ -115,7 +115,8 @@ func run(t *testing.T, seed uint64) error {
 	s.faults = s.rnd.IntN(5)
 	w.decide = s.decide
 	errs := map[string]error{}
-	for i := range 2 + s.rnd.IntN(4) {
+	machines := 2 + s.rnd.IntN(4)
+	for i := range machines {
 		name := fmt.Sprint("m", i)
 		m := w.member(name)
 		kind := s.rnd.IntN(8)
@@ -126,6 +127,12 @@ func run(t *testing.T, seed uint64) error {
 				_, err = m.Rotate(context.Background(), accesskey.RotateOptions{})
 			case 1:
 				_, err = m.Reap(context.Background(), accesskey.ReapOptions{})
+			case 2:
+				var lent *accesskey.Lent
+				if lent, err = m.Lend(context.Background(), accesskey.LendOptions{}); err == nil {
+					_ = m.w.decide(m.name, "sleep") // the run
+					err = lent.Return(context.Background())
+				}
 			default:
 				_, err = m.EnsureKey(context.Background())
 			}
@@ -144,6 +151,21 @@ func run(t *testing.T, seed uint64) error {
 	for name, err := range errs {
 		if err != nil && failure.Is(err, failure.Internal) {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	w.decide = func(string, string) fate { return fine }
+	w.arrive()
+	for i := range machines { // what was lent, its machine alone takes back
+		name := fmt.Sprint("m", i)
+		if _, err := w.member(name).Reap(t.Context(), accesskey.ReapOptions{}); err != nil && !failure.Is(err, failure.Finding) {
+			return fmt.Errorf("%s reaps: %w\n%s", name, err, strings.Join(s.log, "\n"))
+		}
+	}
+	for _, e := range w.doc(t).Journal { // of a machine that is gone a person deletes it
+		if _, ended := errs[e.Machine]; e.Intent == accesskey.Ephemeral && e.AccessKey != "" && !ended {
+			if _, err := w.member("person").Delete(t.Context(), e.AccessKey); err != nil && !failure.Is(err, failure.NotFound) {
+				return err
+			}
 		}
 	}
 	return s.aftermath(t)

@@ -91,6 +91,9 @@ type Entry struct {
 	// Elsewhere says that Store is not the one in use, which does not tell whether
 	// the key was stored. It is not written.
 	Elsewhere bool
+	// Away marks a loan that another machine journals, which alone knows whether it
+	// goes on. It is not written.
+	Away bool
 }
 
 // untold reports whether only another store can tell what became of the request.

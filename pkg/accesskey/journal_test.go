@@ -33,7 +33,7 @@ func TestEntryGolden(t *testing.T) {
 	lent.Intent, lent.AccessKey = accesskey.Ephemeral, "AK1"
 	for name, e := range map[string]accesskey.Entry{
 		"entry-lent.v1.json": lent, "entry-store.v1.json": stored,
-		"entry.v1.json":      entry(), "entry-unknown.v1.json": unknown, "entry-none.v1.json": none, "entry-left.v1.json": left,
+		"entry.v1.json": entry(), "entry-unknown.v1.json": unknown, "entry-none.v1.json": none, "entry-left.v1.json": left,
 	} {
 		want := golden(t, name)
 		got, err := e.Encode()

@@ -75,12 +75,17 @@ func (s *Service) lend(ctx context.Context, vms VMSKeys) (*Lent, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.ask(ctx, vms, loan.Entry, s.d.PostTimeout, loan.Return)
+	end := func(o Outcome) error { return loan.Return(ctx, o) }
+	if err := loan.Ready(ctx); err != nil {
+		_ = end(Outcome{})
+		return nil, failure.Annotate(err, "issue an access key for %s (none was)", s.d.Identity)
+	}
+	g, err := s.ask(ctx, vms, loan.Entry, loan.timeout(s.d.PostTimeout), end)
 	if err != nil {
 		return nil, err
 	}
 	lent := &Lent{Credentials{AccessKey: g.AccessKey, SecretKey: g.SecretKey, Soft: true}, s, vms, loan}
-	if err := loan.Name(g.AccessKey); err != nil {
+	if err := loan.Name(ctx, g.AccessKey); err != nil {
 		if left := lent.Return(ctx); left != nil {
 			return nil, failure.Annotate(fmt.Errorf("%w; %w", err, left), "journal the access key just issued; %s is left over at VMS", g.AccessKey)
 		}
@@ -100,11 +105,11 @@ func (l *Lent) Return(ctx context.Context) error {
 	defer cancel()
 	err := l.vms.DeleteKey(ctx, l.AccessKey)
 	if err != nil && !failure.Is(err, failure.NotFound) {
-		_ = l.loan.Return(Outcome{LeftOver: l.AccessKey}) // it is named already, or could not be
+		_ = l.loan.Return(ctx, Outcome{LeftOver: l.AccessKey}) // it is named already, or could not be
 		return failure.Annotate(err, "delete access key %s of the run that has ended", l.AccessKey)
 	}
 	// An entry that cannot be removed does no harm: VMS does not have its key.
-	_ = l.loan.Return(Outcome{})
+	_ = l.loan.Return(ctx, Outcome{})
 	return nil
 }
 

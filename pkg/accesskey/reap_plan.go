@@ -52,7 +52,25 @@ func (v view) plan(w wanted) (plan, Item, error) {
 	for _, f := range findings {
 		v.judge(f, findings, w, &p, doom)
 	}
+	if w.orphans && v.known {
+		v.away(&p)
+	}
 	return p, after, nil
+}
+
+// away shows what other machines have lent, and forgets a loan whose key is gone:
+// they name a key only when VMS has it.
+func (v view) away(p *plan) {
+	for _, e := range v.entries {
+		switch {
+		case !e.Away:
+		case slices.ContainsFunc(v.list, func(k Remote) bool { return k.AccessKey == e.AccessKey }):
+			p.add(step{Reaped: Reaped{e.AccessKey, ActionKept, "lent on machine " + e.Machine + " since " + stamp(e.Started)}})
+		default:
+			e.Closed = true
+			p.settled = append(p.settled, e)
+		}
+	}
 }
 
 func (v view) examine(w wanted) []finding {
