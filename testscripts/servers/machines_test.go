@@ -105,15 +105,19 @@ func fromEnv(t *testing.T, name string, otherwise int) int {
 
 // network is a bridge with one namespace a machine behind it.
 type network struct {
-	host  string   // address of the bridge
-	names []string // of the namespaces
+	subnet string   // its first three bytes, with a dot behind
+	host   string   // address of the bridge
+	names  []string // of the namespaces
 }
 
 func newNetwork(t *testing.T, count int) *network {
 	t.Helper()
 	tag := strings.ToLower(rand.Text()[:4])
 	bridge := "vkb" + tag
-	n := &network{host: "10.213.77.1"}
+	var own [1]byte
+	_, _ = rand.Read(own[:]) // never fails
+	subnet := fmt.Sprintf("10.213.%d.", own[0])
+	n := &network{subnet: subnet, host: subnet + "1"}
 	ip := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -141,7 +145,7 @@ func newNetwork(t *testing.T, count int) *network {
 		outer, inner := fmt.Sprintf("vo%s%d", tag, i), "eth0"
 		ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
 		ip("link", "set", outer, "master", bridge, "up")
-		ip("-n", name, "addr", "add", fmt.Sprintf("10.213.77.%d/24", i+10), "dev", inner)
+		ip("-n", name, "addr", "add", fmt.Sprintf("%s%d/24", n.subnet, i+10), "dev", inner)
 		ip("-n", name, "link", "set", inner, "up")
 		ip("-n", name, "link", "set", "lo", "up")
 		n.names = append(n.names, name)
@@ -242,6 +246,7 @@ func (r *relay) longest(atLeast time.Duration) (client string) {
 // site is the machines of one user, around a VMS of their own.
 type site struct {
 	machines []*host
+	subnet   string
 	box      *box
 	vms      *relay
 	stopped  int // a process that is stopped, or 0
@@ -269,7 +274,7 @@ func newSite(t *testing.T, n *network, vault *Vault, vaultAt, fault string) *sit
 		faults = append(faults, fault)
 	}
 	box := startFaultySandbox(t, faults)
-	f := &site{box: box}
+	f := &site{subnet: n.subnet, box: box}
 	f.vms = n.relay(t, box.value("VALETKEY_VMS_ADDRESS"))
 	for _, name := range n.names {
 		m := &host{name: name, home: t.TempDir(), binary: binary}
@@ -376,7 +381,7 @@ func (f *site) ownerOf(client string) int {
 	host, portText, _ := net.SplitHostPort(client)
 	port, _ := strconv.Atoi(portText)
 	for i, m := range f.machines {
-		if host != fmt.Sprintf("10.213.77.%d", i+10) {
+		if host != fmt.Sprintf("%s%d", f.subnet, i+10) {
 			continue
 		}
 		pids, err := exec.Command("ip", "netns", "pids", m.name).Output()
