@@ -308,27 +308,47 @@ func (m *host) run(t *testing.T, args ...string) string {
 	return out.String()
 }
 
+// crowd starts a command so often at once, and leaves what each answers in files.
+const crowd = `for i in $(seq "$1"); do
+	{ "$0" credential-process >"$2/$i.out" 2>"$2/$i.err"; echo $? >"$2/$i.code"; } &
+done
+wait`
+
 // start lets every machine want the key, as often as each says, all at once.
+// Entering a namespace is slow, so it is done once a machine.
 func (f *site) start(t *testing.T, each int) <-chan answer {
 	t.Helper()
 	answers := make(chan answer, len(f.machines)*each)
-	for range each {
-		for _, m := range f.machines {
-			go func() {
-				var out, say bytes.Buffer
-				cmd := m.command(t.Context(), "credential-process")
-				cmd.Stdout, cmd.Stderr = &out, &say
-				if err := cmd.Run(); err != nil {
-					answers <- answer{err: fmt.Errorf("%w: %s", err, &say)}
-					return
-				}
-				var doc struct{ AccessKeyId string } //nolint:revive // as the protocol spells it
-				err := json.Unmarshal(out.Bytes(), &doc)
-				answers <- answer{doc.AccessKeyId, err}
-			}()
-		}
+	for _, m := range f.machines {
+		dir := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", m.name, "sh", "-c", crowd, m.binary, strconv.Itoa(each), dir)
+		cmd.Env = m.env
+		go func() {
+			_ = cmd.Run() // each process has a code of its own
+			for i := range each {
+				answers <- readAnswer(filepath.Join(dir, strconv.Itoa(i+1)))
+			}
+		}()
 	}
 	return answers
+}
+
+func readAnswer(file string) answer {
+	code, err := os.ReadFile(file + ".code")
+	if err != nil {
+		return answer{err: err}
+	}
+	if c := strings.TrimSpace(string(code)); c != "0" {
+		say, _ := os.ReadFile(file + ".err")
+		return answer{err: fmt.Errorf("exit %s: %s", c, say)}
+	}
+	out, err := os.ReadFile(file + ".out")
+	if err != nil {
+		return answer{err: err}
+	}
+	var doc struct{ AccessKeyId string } //nolint:revive // as the protocol spells it
+	err = json.Unmarshal(out, &doc)
+	return answer{doc.AccessKeyId, err}
 }
 
 // complain shows the first failure.
