@@ -113,6 +113,7 @@ type Claim struct {
 
 	ready   func(context.Context) error // nil is ready for ever
 	fleet   *held
+	grip    *grip  // of a local one
 	release func() // idempotent
 	open    *OpenEntry
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/valetkey/valetkey/pkg/failure"
@@ -98,11 +97,11 @@ type held struct {
 // Begin implements Coordinator.
 func (f *Fleet) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	began := f.o.Now()
-	p, release, err := f.here.lock(ctx)
+	g, err := f.here.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{release: sync.OnceFunc(release), Timeout: min(r.Timeout, fleetPost)}
+	c := &Claim{release: g.release, Timeout: min(r.Timeout, fleetPost)}
 	defer func() {
 		if err != nil || c.Satisfied {
 			c.release()
@@ -114,7 +113,7 @@ func (f *Fleet) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	}
 	wait := waiting{fleet: f, began: began}
 	for {
-		if err = f.claim(ctx, c, r, p.Machine, &wait); err != nil || c.Satisfied {
+		if err = f.claim(ctx, c, r, g.Machine, &wait); err != nil || c.Satisfied {
 			return c, err
 		}
 		err = f.prepare(ctx, c, r)

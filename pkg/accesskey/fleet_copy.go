@@ -47,10 +47,10 @@ func (f *Fleet) Read(ctx context.Context) (Item, error) {
 // time, so that of a crowd the first asks and the others find its copy. Where
 // nothing can be locked each asks for itself.
 func (f *Fleet) first(ctx context.Context, began time.Time) (Item, error) {
-	_, release, err := f.here.lock(ctx)
+	g, err := f.here.lock(ctx)
 	switch {
 	case err == nil:
-		defer release()
+		defer g.release()
 	case ctx.Err() != nil:
 		return Item{}, err
 	}

@@ -39,7 +39,7 @@ func (s *Service) issue(ctx context.Context, j job) (issued, error) {
 	}
 	claim, err := s.begin(ctx, Request{
 		Intent: j.intent, Satisfied: j.satisfied, Timeout: s.d.PostTimeout,
-		Observe: func(ctx context.Context) (Observation, error) { return observe(ctx, vms) },
+		Observe: func(ctx context.Context) (Observation, error) { return s.observe(ctx, vms) },
 		Inherit: func(ctx context.Context) error { _, err := s.reapNow(ctx, vms, wanted{orphans: true}); return err },
 	})
 	if err != nil {
@@ -82,16 +82,22 @@ func (s *Service) begin(ctx context.Context, r Request) (*Claim, error) {
 	}
 }
 
-// observing bounds the look at VMS, which must not use up the time of the
+// observing bounds each look at VMS, which must not use up the time of the
 // request itself.
 const observing = 4 * time.Second
+
+// looking returns a context for one look at VMS: a third of the time that is left,
+// and no more than that.
+func (s *Service) looking(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, min(observing, s.d.Left()/3))
+}
 
 // observe lists the user's keys and reads the clock of VMS. Issuing goes on
 // without either: a cluster may answer in a shape that nobody has written
 // down, or let people issue keys but not list them.
-func observe(ctx context.Context, vms VMSKeys) (Observation, error) {
+func (s *Service) observe(ctx context.Context, vms VMSKeys) (Observation, error) {
 	parent := ctx
-	ctx, cancel := context.WithTimeout(parent, observing)
+	ctx, cancel := s.looking(parent)
 	defer cancel()
 	var seen Observation
 	list, err := vms.Keys(ctx)
@@ -132,8 +138,11 @@ func (s *Service) ask(ctx context.Context, vms VMSKeys, e Entry, limit time.Dura
 		}, nil
 	}
 	lost := !errors.Is(err, ErrNotIssued)
-	if ended := end(Outcome{Unknown: lost}); ended != nil && !lost {
-		return Generation{}, errors.Join(err, ended)
+	if ended := end(Outcome{Unknown: lost}); ended != nil {
+		if !lost {
+			return Generation{}, errors.Join(err, ended)
+		}
+		err = fmt.Errorf("%w; journal it: %w", err, ended) // reaping may not find it
 	}
 	switch {
 	case failure.Is(err, failure.KeyLimit):

@@ -84,12 +84,25 @@ func (o *OpenEntry) settle(out Outcome) error {
 	switch {
 	case out.LeftOver != "" || out.Unknown:
 		defer o.Leave()
-		if out.LeftOver == "" || out.LeftOver == o.AccessKey {
-			return nil
-		}
-		return o.Update(func(e *Entry) { e.AccessKey = out.LeftOver })
+		return o.insist(out.LeftOver)
 	}
 	return o.Close()
+}
+
+// insist makes sure that the entry is there, though somebody has removed it, and
+// that it names the key that is left over, if that is known.
+func (o *OpenEntry) insist(leftOver string) error {
+	if _, err := os.Lstat(o.path(".json")); err == nil && (leftOver == "" || leftOver == o.AccessKey) {
+		return nil
+	}
+	if err := durable.PrivateDir(o.dir); err != nil {
+		return stateTrouble(err, "create", o.dir)
+	}
+	return o.Update(func(e *Entry) {
+		if leftOver != "" {
+			e.AccessKey = leftOver
+		}
+	})
 }
 
 // Leave gives the lock up and leaves the entry open, for whoever cleans up.
@@ -201,10 +214,8 @@ func stateTrouble(err error, verb, path string) error {
 	case errors.Is(err, context.DeadlineExceeded): // the command's: an entry's lock is nobody else's
 		return failure.Wrap(failure.Network, err, "no time left to %s %s", verb, path)
 	}
-	var onPath *fs.PathError
-	if errors.As(err, &onPath) {
-		err = onPath.Err
-	}
-	return failure.Wrap(failure.Config, err, "state directory: %s %s", verb, path).
-		WithHint("VALETKEY_STATE_DIR names a directory that valetkey may write to")
+	return failure.Wrap(failure.Config, durable.Words(err), "state directory: %s %s", verb, path).
+		WithHint(stateHint)
 }
+
+const stateHint = "VALETKEY_STATE_DIR names a directory that valetkey may write to"

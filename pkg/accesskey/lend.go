@@ -70,7 +70,7 @@ func (s *Service) Lend(ctx context.Context, o LendOptions) (*Lent, error) {
 func (s *Service) lend(ctx context.Context, vms VMSKeys) (*Lent, error) {
 	loan, err := s.d.Coordinator.Lend(ctx, Request{
 		Intent: Ephemeral, Timeout: s.d.PostTimeout,
-		Observe: func(ctx context.Context) (Observation, error) { return observe(ctx, vms) },
+		Observe: func(ctx context.Context) (Observation, error) { return s.observe(ctx, vms) },
 	})
 	if err != nil {
 		return nil, err

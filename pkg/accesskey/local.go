@@ -6,8 +6,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io/fs"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,6 +82,8 @@ type LocalOptions struct {
 	// Unreadable words the error of an item that is damaged or was written by a
 	// newer valetkey as trouble of its store; nil leaves it.
 	Unreadable func(error) error
+	// Alternatives are the stores that may be used instead, the best one first.
+	Alternatives []string
 }
 
 // Local coordinates the processes of one machine, and of machines that share
@@ -134,15 +137,15 @@ func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	if err := l.ask(ctx); err != nil {
 		return nil, err
 	}
-	p, release, err := l.lockToIssue(ctx)
+	g, err := l.lockToIssue(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx = alone(ctx)
-	c := &Claim{release: release, Timeout: r.Timeout}
+	c := &Claim{grip: g, release: g.release, Timeout: r.Timeout}
 	defer func() {
 		if err != nil {
-			release()
+			g.release()
 		}
 	}()
 	if c.Item, err = l.Read(ctx); err != nil {
@@ -150,22 +153,22 @@ func (l *Local) Begin(ctx context.Context, r Request) (_ *Claim, err error) {
 	}
 	if r.Satisfied != nil && r.Satisfied(c.Item) {
 		c.Satisfied = true
-		release()
+		g.release()
 		return c, nil
 	}
 	id := newID(l.o.Now())
-	if wrote, err := l.save(ctx, c.Item.AddPending(id, p.Machine, l.o.Now())); err != nil {
+	if wrote, err := l.save(ctx, g, c.Item.AddPending(id, g.Machine, l.o.Now())); err != nil {
 		if wrote {
-			l.restore(ctx, c.Item)
+			_ = l.restore(ctx, g, c.Item)
 		}
 		return nil, failure.Annotate(err, "prove the store before a key is issued (none was)")
 	}
-	if c.open, err = l.journal(ctx, r, id, p); err != nil {
-		l.restore(ctx, c.Item)
+	if c.open, err = l.journal(ctx, r, id, g.Places); err != nil {
+		_ = l.restore(ctx, g, c.Item)
 		return nil, err
 	}
 	c.Entry = c.open.Entry
-	c.release = sync.OnceFunc(func() { c.open.Leave(); release() })
+	c.release = sync.OnceFunc(func() { c.open.Leave(); g.release() })
 	return c, nil
 }
 
@@ -192,7 +195,13 @@ func (l *Local) journal(ctx context.Context, r Request, id string, p Places) (*O
 // Commit implements Coordinator.
 func (l *Local) Commit(ctx context.Context, c *Claim, change func(Item) Item) (Item, error) {
 	it := change(c.Item)
-	if _, err := l.save(alone(ctx), it); err != nil {
+	if wrote, err := l.save(alone(ctx), c.grip, it); err != nil {
+		// A key that is stored all the same must not be deleted: it would be
+		// handed out. So the item is put back first.
+		if (wrote || isTimeout(err)) && l.restore(ctx, c.grip, c.Item) != nil {
+			_ = c.open.insist(strings.Join(news(c.Item, it), ""))
+			err = fmt.Errorf("%w: %w", ErrMayBeStored, err)
+		}
 		return Item{}, err
 	}
 	// The key is safe. An entry that cannot be removed does no harm: its key
@@ -203,6 +212,9 @@ func (l *Local) Commit(ctx context.Context, c *Claim, change func(Item) Item) (I
 	c.Release()
 	return it, nil
 }
+
+// isTimeout reports whether a store may yet do what it was asked for.
+func isTimeout(err error) bool { return failure.DetailsOf(err)["reason"] == "timed_out" }
 
 // account tells the entries that dead processes left which key was not theirs.
 // They may belong to another store on this machine, whose reaping does not see
@@ -233,31 +245,31 @@ func (l *Local) account(before, after Item) {
 // Abort implements Coordinator.
 func (l *Local) Abort(ctx context.Context, c *Claim, o Outcome) error {
 	defer c.Release()
-	l.restore(ctx, c.Item)
+	_ = l.restore(ctx, c.grip, c.Item)
 	return c.open.settle(o)
 }
 
 // Lend implements Coordinator.
 func (l *Local) Lend(ctx context.Context, r Request) (*Loan, error) {
-	p, unlock, err := l.lockToIssue(ctx)
+	g, err := l.lockToIssue(ctx)
 	if err != nil {
 		return nil, err
 	}
-	open, err := l.journal(ctx, r, newID(l.o.Now()), p)
+	open, err := l.journal(ctx, r, newID(l.o.Now()), g.Places)
 	if err != nil {
-		unlock()
+		g.release()
 		return nil, err
 	}
-	return &Loan{Entry: open.Entry, open: open, unlock: unlock}, nil
+	return &Loan{Entry: open.Entry, open: open, unlock: g.release}, nil
 }
 
 // Update implements Coordinator.
 func (l *Local) Update(ctx context.Context, change func(Item) (Item, error)) (Item, error) {
-	_, release, err := l.prepare(ctx)
+	g, err := l.prepare(ctx)
 	if err != nil {
 		return Item{}, err
 	}
-	defer release()
+	defer g.release()
 	ctx = alone(ctx)
 	before, err := l.Read(ctx)
 	if err != nil {
@@ -267,16 +279,16 @@ func (l *Local) Update(ctx context.Context, change func(Item) (Item, error)) (It
 	if err != nil {
 		return Item{}, err
 	}
-	return after, l.replace(ctx, before, after)
+	return after, l.replace(ctx, g, before, after)
 }
 
 // Review implements Coordinator.
 func (l *Local) Review(ctx context.Context, look func(context.Context) error, change Judge) error {
-	_, release, err := l.lock(ctx)
+	g, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer g.release()
 	if err := look(ctx); err != nil {
 		return err
 	}
@@ -293,7 +305,7 @@ func (l *Local) Review(ctx context.Context, look func(context.Context) error, ch
 			return err
 		}
 	}
-	return l.replace(ctx, before, after)
+	return l.replace(ctx, g, before, after)
 }
 
 // Pending implements Coordinator.
@@ -327,9 +339,12 @@ func (l *Local) Settle(_ context.Context, e Entry) error {
 
 // save writes the item and makes sure that the store gives back what it took.
 // It tells whether the store took it, whatever came after.
-func (l *Local) save(ctx context.Context, it Item) (wrote bool, err error) {
+func (l *Local) save(ctx context.Context, g *grip, it Item) (wrote bool, err error) {
 	raw, err := it.Encode()
 	if err != nil {
+		return false, err
+	}
+	if err := l.stillLocked(g); err != nil {
 		return false, err
 	}
 	name := l.o.Identity.Item()
@@ -342,6 +357,9 @@ func (l *Local) save(ctx context.Context, it Item) (wrote bool, err error) {
 		defer cancel()
 	}
 	back, err := l.o.Store.Get(ctx, name)
+	if gone := l.stillLocked(g); gone != nil {
+		return true, gone // and the store with it
+	}
 	if failure.Is(err, failure.NotFound) || err == nil && !bytes.Equal(back, raw) {
 		err = failure.New(failure.Store, "%s store: item %q does not come back as it was written", l.o.Store.Name(), name).
 			WithDetail("store", l.o.Store.Name())
@@ -350,7 +368,7 @@ func (l *Local) save(ctx context.Context, it Item) (wrote bool, err error) {
 }
 
 // replace writes what has changed, and deletes what is empty.
-func (l *Local) replace(ctx context.Context, before, after Item) error {
+func (l *Local) replace(ctx context.Context, g *grip, before, after Item) error {
 	old, err := before.Encode()
 	if err != nil {
 		return err
@@ -361,22 +379,37 @@ func (l *Local) replace(ctx context.Context, before, after Item) error {
 		return err
 	case bytes.Equal(old, raw):
 		return nil
-	case after.IsEmpty():
+	}
+	if err := l.stillLocked(g); err != nil {
+		return err
+	}
+	if after.IsEmpty() {
 		err = l.o.Store.Delete(ctx, l.o.Identity.Item())
 		if failure.Is(err, failure.NotFound) {
 			return nil
 		}
 		return err
 	}
-	return l.o.Store.Put(ctx, l.o.Identity.Item(), raw)
+	if err := l.o.Store.Put(ctx, l.o.Identity.Item(), raw); err != nil {
+		return err
+	}
+	return l.stillLocked(g) // or it was written where nobody may see it again
 }
 
 // restore puts the item back as it was read, as far as that can be done: what
 // stays is room for a key, which nobody hands out.
-func (l *Local) restore(ctx context.Context, it Item) {
+func (l *Local) restore(ctx context.Context, g *grip, it Item) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
-	_ = l.replace(alone(ctx), Item{}, it.DropPending())
+	return l.replace(alone(ctx), g, Item{}, it.DropPending())
+}
+
+// grip is the identity's lock as it is held.
+type grip struct {
+	Places
+	held    *durable.Held
+	also    *grip  // the lock of the machine, where it is another one; nil is none
+	release func() // idempotent, of both
 }
 
 // ask makes the store ready to be used, which may mean to ask a person.
@@ -388,9 +421,9 @@ func (l *Local) ask(ctx context.Context) error {
 }
 
 // prepare makes the store ready to be used and takes the lock.
-func (l *Local) prepare(ctx context.Context) (Places, func(), error) {
+func (l *Local) prepare(ctx context.Context) (*grip, error) {
 	if err := l.ask(ctx); err != nil {
-		return Places{}, nil, err
+		return nil, err
 	}
 	return l.lock(ctx)
 }
@@ -398,31 +431,34 @@ func (l *Local) prepare(ctx context.Context) (Places, func(), error) {
 // lockToIssue takes the identity's lock, and the one that this machine has for
 // all stores: the requests of one machine come one at a time, so that whoever
 // stores a key can tell all entries of requests that did not make it.
-func (l *Local) lockToIssue(ctx context.Context) (Places, func(), error) {
-	p, release, err := l.lock(ctx)
-	if err != nil || p.LockPath == p.MachineLock || p.MachineLock == "" {
-		return p, release, err
+func (l *Local) lockToIssue(ctx context.Context) (*grip, error) {
+	g, err := l.lock(ctx)
+	if err != nil || g.LockPath == g.MachineLock || g.MachineLock == "" {
+		return g, err
 	}
+	p := g.Places
 	p.LockPath, p.LockInState = p.MachineLock, true
 	also, err := l.take(ctx, p)
 	if err != nil {
-		release()
-		return p, nil, err
+		g.release()
+		return nil, err
 	}
-	return p, sync.OnceFunc(func() { also(); release() }), nil
+	g.also = also
+	first := g.release
+	g.release = sync.OnceFunc(func() { also.release(); first() })
+	return g, nil
 }
 
-// lock waits for the identity's lock and returns what releases it.
-func (l *Local) lock(ctx context.Context) (Places, func(), error) {
+// lock waits for the identity's lock.
+func (l *Local) lock(ctx context.Context) (*grip, error) {
 	p, err := l.o.Places()
 	if err != nil {
-		return Places{}, nil, err
+		return nil, err
 	}
-	release, err := l.take(ctx, p)
-	return p, release, err
+	return l.take(ctx, p)
 }
 
-func (l *Local) take(ctx context.Context, p Places) (release func(), err error) {
+func (l *Local) take(ctx context.Context, p Places) (*grip, error) {
 	dir := filepath.Dir(p.LockPath)
 	if err := durable.PrivateDir(dir); err != nil {
 		return nil, l.lockTrouble(p, err, "create", dir)
@@ -436,7 +472,7 @@ func (l *Local) take(ctx context.Context, p Places) (release func(), err error) 
 	if err != nil {
 		return nil, l.lockTrouble(p, err, "take the lock", p.LockPath)
 	}
-	return sync.OnceFunc(func() { _ = held.Release() }), nil
+	return &grip{Places: p, held: held, release: sync.OnceFunc(func() { _ = held.Release() })}, nil
 }
 
 // waitFor takes the lock and says so when it takes long.
@@ -449,6 +485,27 @@ func (l *Local) waitFor(ctx context.Context, path string) (*durable.Held, error)
 	}
 	l.o.Waiting("another valetkey that issues or changes a key of " + l.o.Identity.String())
 	return durable.Lock(ctx, path)
+}
+
+// stillLocked refuses to write what somebody else may write at the same time: the
+// directory that the lock lies in was removed, or another one mounted over it. A
+// key that was just issued is then deleted again, for nobody knows where it
+// would be stored.
+func (l *Local) stillLocked(g *grip) error {
+	if g.held.InPlace() {
+		if g.also != nil {
+			return l.stillLocked(g.also)
+		}
+		return nil
+	}
+	const gone = "the lock %s was removed while it was held"
+	if g.LockInState {
+		return failure.New(failure.Config, "state directory: "+gone, g.LockPath).WithHint(stateHint)
+	}
+	store := l.o.Store.Name()
+	return failure.New(failure.Store, "%s store: "+gone, store, g.LockPath).
+		WithHint("see what became of the directory of the store, and try again").
+		WithDetail("store", store).WithDetail("reason", "absent").WithDetail("alternatives", l.alternatives())
 }
 
 // lockTrouble gives an error around the lock its kind. A lock that cannot be
@@ -469,14 +526,17 @@ func (l *Local) lockTrouble(p Places, err error, verb, path string) error {
 	if errors.As(err, &known) {
 		return failure.Annotate(err, "%s store", store)
 	}
-	var onPath *fs.PathError
-	if errors.As(err, &onPath) {
-		err = onPath.Err
+	hint := "VALETKEY_STORE_DIR names the directory of the store"
+	if other := l.alternatives(); len(other) > 0 {
+		hint += "; --store " + other[0] + " or VALETKEY_STORE=" + other[0] + " another store"
 	}
-	return failure.Wrap(failure.Store, err, "%s store: %s %s", store, verb, path).
-		WithHint("VALETKEY_STORE_DIR names the directory of the store; VALETKEY_STORE another kind of store").
-		WithDetail("store", store).WithDetail("reason", "read_only").WithDetail("alternatives", []string{"os"})
+	return failure.Wrap(failure.Store, durable.Words(err), "%s store: %s %s", store, verb, path).
+		WithHint("%s", hint).
+		WithDetail("store", store).WithDetail("reason", "read_only").WithDetail("alternatives", l.alternatives())
 }
+
+// alternatives are never nil, as in all errors of a store.
+func (l *Local) alternatives() []string { return append([]string{}, l.o.Alternatives...) }
 
 // newID returns an id that sorts by time and is never used twice.
 func newID(at time.Time) string {

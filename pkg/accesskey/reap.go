@@ -220,7 +220,7 @@ func (s *Service) survey(ctx context.Context, vms VMSKeys, w wanted, mark bool) 
 				return err
 			}
 		}
-		short, cancel := context.WithTimeout(ctx, observing) // a lock is held
+		short, cancel := s.looking(ctx) // a lock is held
 		defer cancel()
 		list, err := vms.Keys(short)
 		switch {
@@ -273,7 +273,7 @@ func withEnded(now, before []Entry) []Entry {
 func (s *Service) clocks(ctx context.Context, vms VMSKeys) (early, late time.Time) {
 	early = s.d.Now()
 	late = early
-	ctx, cancel := context.WithTimeout(ctx, observing)
+	ctx, cancel := s.looking(ctx)
 	defer cancel()
 	if t, err := vms.ServerTime(ctx); err == nil {
 		if t.Before(early) {

@@ -194,7 +194,8 @@ func staging(from string) job {
 		intent: Rotate,
 		satisfied: func(it Item) bool {
 			_, staged := it.Staged()
-			return staged || it.currentKey() != from
+			now, any := it.Current() // there is none where somebody deleted it, or the store is another one
+			return staged || any && now.AccessKey != from
 		},
 		store: func(it Item, g Generation, e Entry) Item {
 			if _, ok := it.Current(); !ok {
@@ -385,7 +386,7 @@ func (s *Service) undo(ctx context.Context, vms VMSKeys, from string) (Rotated, 
 		return Rotated{}, err
 	}
 	it, err := s.d.Coordinator.Update(ctx, func(it Item) (Item, error) {
-		if it.currentKey() != from {
+		if now := it.currentKey(); now != from && now != "" {
 			return it, nil // another has done it meanwhile
 		}
 		if g, ok := it.Staged(); ok {

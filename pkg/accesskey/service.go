@@ -66,6 +66,9 @@ type Deps struct {
 	Refresh time.Duration
 	// PostTimeout bounds the request that issues a key; 0 is 30 s.
 	PostTimeout time.Duration
+	// Left is how much longer the caller will wait, of which a look at VMS takes a
+	// part; nil is PostTimeout.
+	Left func() time.Duration
 	// LostHint is the next step after a lost answer; empty has a default.
 	LostHint string
 
@@ -125,6 +128,9 @@ func New(d Deps) *Service {
 	d.Refresh = max(d.Refresh, MinRefresh)
 	if d.PostTimeout <= 0 {
 		d.PostTimeout = 30 * time.Second
+	}
+	if d.Left == nil {
+		d.Left = func() time.Duration { return d.PostTimeout }
 	}
 	if d.LostHint == "" {
 		d.LostHint = "valetkey keys reap removes it"

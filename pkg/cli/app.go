@@ -175,6 +175,14 @@ func (a *app) pauseWait() (done func()) {
 	return a.waiting.pause()
 }
 
+// left is how much of --timeout is left.
+func (a *app) left() time.Duration {
+	if a.waiting == nil {
+		return a.global.Timeout.Duration()
+	}
+	return a.waiting.remaining()
+}
+
 // tellWarnings says what the settings looked up so far have to warn of.
 func (a *app) tellWarnings() {
 	if a.set == nil {

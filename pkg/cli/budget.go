@@ -70,6 +70,16 @@ func (b *budget) pause() func() {
 	}
 }
 
+// remaining is how much longer may be waited.
+func (b *budget) remaining() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.paused > 0 {
+		return b.left
+	}
+	return max(0, b.left-time.Since(b.since))
+}
+
 // Deadline implements context.Context. There is none that stands: a prompt moves it.
 func (b *budget) Deadline() (time.Time, bool) { return time.Time{}, false }
 

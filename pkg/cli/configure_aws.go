@@ -116,7 +116,7 @@ func (a *app) runConfigureAWS(profile, command string, show, dryRun bool) error 
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(configPath), 0o700); err != nil {
-		return failure.Wrap(failure.Config, err, "make the directory of the AWS config file")
+		return failure.Wrap(failure.Config, durable.Words(err), "make the directory of the AWS config file %s", configPath)
 	}
 	if now, err := readOptional(configPath); err != nil || string(now) != string(before) { // the answer may have taken a while
 		return errors.Join(err, failure.New(failure.Conflict, "the AWS config file %s was changed meanwhile", configPath).WithHint("run it again"))
@@ -125,7 +125,7 @@ func (a *app) runConfigureAWS(profile, command string, show, dryRun bool) error 
 		configPath = target
 	}
 	if err := durable.WriteFile(configPath, after, mode); err != nil {
-		return failure.Wrap(failure.Config, err, "write the AWS config file %s", configPath)
+		return failure.Wrap(failure.Config, durable.Words(err), "write the AWS config file %s", configPath)
 	}
 	return a.print(render.Text(answer, "wrote ["+section+"] to "+answer.File+"\ntry it: aws --profile "+profile+" s3 ls"))
 }

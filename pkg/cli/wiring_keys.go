@@ -81,6 +81,7 @@ func (a *app) keysOfIdentity(identity accesskey.Identity, use storeUse, connect 
 		Now:         a.clock,
 		Refresh:     s.Refresh,
 		PostTimeout: a.global.Timeout.Duration(),
+		Left:        a.left,
 		Grace:       s.Grace,
 		MaxAge:      s.MaxAge,
 		Prover:      a.prover,
@@ -110,6 +111,8 @@ func (a *app) coordinator(identity accesskey.Identity, s settings.Keys, use stor
 		Wait:       a.global.Timeout.Duration(),
 		Waiting:    a.waitingFor,
 		Unreadable: func(err error) error { return keystore.Unreadable(store.Name(), err) },
+
+		Alternatives: keystore.Alternatives(store.Name()),
 	}), store, nil
 }
 

@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 )
@@ -61,3 +62,14 @@ func TryLock(path string) (*Held, error) { return tryLock(path, true) }
 // holds it alone; then it returns nil and no error. It finds out whether a lock
 // is held without looking like a holder to others who do the same.
 func TryShare(path string) (*Held, error) { return tryLock(path, false) }
+
+// InPlace reports whether the lock file is still where it was locked. One that
+// was removed or replaced, with its directory or alone, keeps nobody out any more.
+func (h *Held) InPlace() bool {
+	held, err := h.stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(h.Path())
+	return err == nil && os.SameFile(held, there)
+}

@@ -59,6 +59,15 @@ func openLock(path string, flag, how int) (*os.File, error) {
 // Path is the path of the lock file.
 func (h *Held) Path() string { return h.path }
 
+func (h *Held) stat() (os.FileInfo, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.f == nil {
+		return nil, os.ErrClosed
+	}
+	return h.f.Stat()
+}
+
 // Release gives the lock up, for those who inherited it, too. It may be called
 // more than once.
 func (h *Held) Release() error {

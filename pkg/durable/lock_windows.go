@@ -1,6 +1,10 @@
 package durable
 
-import "github.com/gofrs/flock"
+import (
+	"os"
+
+	"github.com/gofrs/flock"
+)
 
 // Held is a lock on a file. It ends with [Held.Release] or with the process,
 // however that ends, so no lock is ever stale.
@@ -22,6 +26,8 @@ func tryLock(path string, exclusive bool) (*Held, error) {
 
 // Path is the path of the lock file.
 func (h *Held) Path() string { return h.f.Path() }
+
+func (h *Held) stat() (os.FileInfo, error) { return h.f.Stat() }
 
 // Release gives the lock up. It may be called more than once.
 func (h *Held) Release() error { return h.f.Unlock() }

@@ -25,3 +25,7 @@ func syncDir(dir string) error {
 	}
 	return err
 }
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}

@@ -29,3 +29,7 @@ func patiently(do func() error) error {
 
 // syncDir does nothing: Windows has no such call, and NTFS journals names.
 func syncDir(string) error { return nil }
+
+func noSpace(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}

@@ -296,7 +296,7 @@ func mustBeUnusable(t *testing.T, what string, err error, s Store, want Reason) 
 	t.Helper()
 	details := failure.DetailsOf(err)
 	if !failure.Is(err, failure.Store) || ReasonOf(err) != want || details["store"] != s.Name() ||
-		!reflect.DeepEqual(details["alternatives"], alternatives(s.Name())) || failure.HintOf(err) == "" || strings.Contains(err.Error(), "\n") {
+		!reflect.DeepEqual(details["alternatives"], Alternatives(s.Name())) || failure.HintOf(err) == "" || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%s: %v, reason %q, want %q, hint %q, details %v", what, err, ReasonOf(err), want, failure.HintOf(err), details)
 	}
 }

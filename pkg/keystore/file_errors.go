@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/valetkey/valetkey/pkg/durable"
 	"github.com/valetkey/valetkey/pkg/failure"
 )
 
@@ -14,15 +15,10 @@ func (s *File) trouble(err error, refused Reason, verb, path string) error {
 	if errors.As(err, &known) {
 		return failure.Annotate(err, "file store")
 	}
-	// The system's own words are enough: its error repeats a path, perhaps
-	// that of a temporary file.
-	var onPath *fs.PathError
-	if errors.As(err, &onPath) {
-		err = onPath.Err
-	}
+	err = durable.Words(err)
 	switch {
-	case noSpace(err):
-		return Unusable(s.Name(), ReadOnly, err, "file store: %s %s: the disk or the quota is full", verb, path)
+	case durable.NoSpace(err):
+		return Unusable(s.Name(), ReadOnly, err, "file store: %s %s", verb, path)
 	case errors.Is(err, fs.ErrPermission):
 		return Unusable(s.Name(), refused, err, "file store: %s %s", verb, path)
 	case readOnly(err):

@@ -58,8 +58,8 @@ func Unusable(store string, reason Reason, cause error, format string, args ...a
 	e := failure.Wrap(failure.Store, cause, format, args...).
 		WithDetail("store", store).
 		WithDetail("reason", string(reason)).
-		WithDetail("alternatives", alternatives(store))
-	if alt := alternatives(store); len(alt) > 0 {
+		WithDetail("alternatives", Alternatives(store))
+	if alt := Alternatives(store); len(alt) > 0 {
 		e = e.WithHint("choose another store, e.g. --store %s or VALETKEY_STORE=%s", alt[0], alt[0])
 	}
 	return e
@@ -84,9 +84,9 @@ func ReasonOf(err error) Reason {
 // hasKernel: only Linux has a keyring in its kernel.
 const hasKernel = runtime.GOOS == "linux"
 
-// alternatives are the stores of this system that outlive a process and do not
+// Alternatives are the stores of this system that outlive a process and do not
 // need what the named one needs.
-func alternatives(store string) []string {
+func Alternatives(store string) []string {
 	order := []string{"os", "file", "kernel"}
 	switch store {
 	case "os", "kernel": // where the keyring of the kernel is closed there is rarely a desktop

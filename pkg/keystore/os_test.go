@@ -92,7 +92,7 @@ func TestReasonsOutOfNothing(t *testing.T) {
 // What is named instead can be used on this system.
 func TestAlternatives(t *testing.T) {
 	for _, store := range []string{"os", "kernel", "file", "vault", "memory"} {
-		alt := alternatives(store)
+		alt := Alternatives(store)
 		if len(alt) == 0 || slices.Contains(alt, store) || slices.Contains(alt, "kernel") != (runtime.GOOS == "linux" && store != "kernel") {
 			t.Errorf("%s: %v", store, alt)
 		}

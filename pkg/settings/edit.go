@@ -73,7 +73,7 @@ func (s *Settings) change(ctx context.Context, row Row, value string) error {
 	}
 	held, err := durable.Lock(ctx, path+".lock")
 	if err != nil {
-		return failure.Wrap(kindOfWrite(err), withoutPath(err), "lock config file %s", path)
+		return failure.Wrap(kindOfWrite(err), durable.Words(err), "lock config file %s", path)
 	}
 	defer func() { _ = held.Release() }()
 	old, err := current(path)
@@ -93,7 +93,7 @@ func (s *Settings) change(ctx context.Context, row Row, value string) error {
 		return err
 	}
 	if err := durable.WriteFile(path, data, 0o600); err != nil {
-		return failure.Wrap(failure.Config, withoutPath(err), "write config file %s", path)
+		return failure.Wrap(failure.Config, durable.Words(err), "write config file %s", path)
 	}
 	s.file, s.err = nil, nil // the next lookup reads the file anew
 	return nil
@@ -151,7 +151,7 @@ func current(path string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s", path)
+		return nil, failure.Wrap(failure.Config, durable.Words(err), "read config file %s", path)
 	}
 	defer func() { _ = f.Close() }()
 	return readChecked(f)

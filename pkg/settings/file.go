@@ -82,7 +82,7 @@ func (s *Settings) read() (*document, error) {
 			WithHint("valetkey config init makes one; VALETKEY_CONFIG=%s reads none", os.DevNull)
 	}
 	if err != nil {
-		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s (%s)", path, source).
+		return nil, failure.Wrap(failure.Config, durable.Words(err), "read config file %s (%s)", path, source).
 			WithHint("VALETKEY_CONFIG names another file; VALETKEY_CONFIG=%s reads none", os.DevNull)
 	}
 	defer func() { _ = f.Close() }()
@@ -132,7 +132,7 @@ func readChecked(f *os.File) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, failure.Wrap(failure.Config, withoutPath(err), "read config file %s", f.Name())
+		return nil, failure.Wrap(failure.Config, durable.Words(err), "read config file %s", f.Name())
 	}
 	if len(data) > maxFile {
 		return nil, failure.New(failure.Config, "config file %s is larger than 256 KiB", f.Name())

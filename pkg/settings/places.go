@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/valetkey/valetkey/pkg/durable"
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/secret"
 )
@@ -132,7 +133,7 @@ func (s *Settings) homeToken() (entry, bool, error) {
 		return entry{}, false, nil
 	}
 	if err != nil {
-		return entry{}, false, failure.Wrap(failure.Config, withoutPath(err), "read %s", path)
+		return entry{}, false, failure.Wrap(failure.Config, durable.Words(err), "read %s", path)
 	}
 	defer func() { _ = f.Close() }()
 	const limit = 64 << 10
@@ -141,7 +142,7 @@ func (s *Settings) homeToken() (entry, bool, error) {
 		err = errors.New("it is too large for a token")
 	}
 	if err != nil {
-		return entry{}, false, failure.Wrap(failure.Config, withoutPath(err), "read %s", path)
+		return entry{}, false, failure.Wrap(failure.Config, durable.Words(err), "read %s", path)
 	}
 	text = bytes.TrimSpace(text)
 	return entry{secret.New(text), fromHomeFile, "file " + path}, len(text) > 0, nil
@@ -162,14 +163,4 @@ func openFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// withoutPath drops the path from an error of the file system, where the
-// message around it names the path already.
-func withoutPath(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

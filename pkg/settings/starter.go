@@ -22,16 +22,16 @@ func (s *Settings) Init(ctx context.Context) (string, error) {
 	}
 	held, err := durable.Lock(ctx, path+".lock")
 	if err != nil {
-		return "", failure.Wrap(kindOfWrite(err), withoutPath(err), "lock config file %s", path)
+		return "", failure.Wrap(kindOfWrite(err), durable.Words(err), "lock config file %s", path)
 	}
 	defer func() { _ = held.Release() }()
 	if _, err := os.Lstat(path); err == nil {
 		return "", failure.New(failure.Conflict, "config file %s exists already", path).WithHint("edit it, or use valetkey config set")
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", failure.Wrap(failure.Config, withoutPath(err), "look for config file %s", path)
+		return "", failure.Wrap(failure.Config, durable.Words(err), "look for config file %s", path)
 	}
 	if err := durable.WriteFile(path, []byte(Starter()), 0o600); err != nil {
-		return "", failure.Wrap(failure.Config, withoutPath(err), "write config file %s", path)
+		return "", failure.Wrap(failure.Config, durable.Words(err), "write config file %s", path)
 	}
 	return path, nil
 }
