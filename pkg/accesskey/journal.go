@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/valetkey/valetkey/pkg/durable"
@@ -140,7 +141,20 @@ func (o *OpenEntry) discard() {
 
 // Entries returns the open entries, oldest first, with Alive set. One that
 // cannot be read is an error that names its file: what it guards is unknown.
-func (j Journal) Entries() ([]Entry, error) {
+func (j Journal) Entries() ([]Entry, error) { return j.entries(func([]byte) bool { return false }) }
+
+// EntriesOf returns the open entries of one identity. One that cannot be read, but
+// says that it belongs to another, is none of its business.
+func (j Journal) EntriesOf(id Identity) ([]Entry, error) {
+	all, err := j.entries(func(raw []byte) bool {
+		other, ok := identityOf(raw)
+		return ok && other != id
+	})
+	return slices.DeleteFunc(all, func(e Entry) bool { return e.Identity != id }), err
+}
+
+// entries passes over what cannot be read if it may be ignored.
+func (j Journal) entries(ignore func(raw []byte) bool) ([]Entry, error) {
 	files, err := os.ReadDir(j.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -154,9 +168,9 @@ func (j Journal) Entries() ([]Entry, error) {
 		if !ok {
 			continue
 		}
-		e, err := j.read(base)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // closed since the directory was read
+		e, err := j.read(base, ignore)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errIgnored) {
+			continue // closed since the directory was read, or not for us
 		}
 		if err != nil {
 			return nil, err
@@ -168,7 +182,9 @@ func (j Journal) Entries() ([]Entry, error) {
 	return entries, nil
 }
 
-func (j Journal) read(base string) (Entry, error) {
+var errIgnored = errors.New("the entry of another identity")
+
+func (j Journal) read(base string, ignore func(raw []byte) bool) (Entry, error) {
 	path := filepath.Join(j.Dir, base+".json")
 	// The lock comes first: an entry that changes hands while it is read would
 	// otherwise look dead with old content.
@@ -196,6 +212,9 @@ func (j Journal) read(base string) (Entry, error) {
 		return Entry{}, stateTrouble(err, "read", path)
 	}
 	e, err := DecodeEntry(raw)
+	if err != nil && ignore(raw) {
+		return Entry{}, errIgnored
+	}
 	if err != nil {
 		return Entry{}, failure.Annotate(err, "journal entry %s", path)
 	}

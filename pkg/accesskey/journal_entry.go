@@ -183,3 +183,15 @@ func DecodeEntry(raw []byte) (Entry, error) {
 		Started: w.Started, Deadline: w.Deadline, ServerClock: w.ServerClock, KeysBefore: w.KeysBefore, Store: w.Store, AccessKey: w.AccessKey,
 	}, nil
 }
+
+// identityOf tells whose entry it is that cannot be read, if it says so in the way
+// that all versions do.
+func identityOf(raw []byte) (Identity, bool) {
+	var w struct {
+		Identity wireIdentity `json:"identity"`
+	}
+	if json.Unmarshal(raw, &w) != nil || w.Identity.User == "" || w.Identity.VMS == "" {
+		return Identity{}, false
+	}
+	return Identity(w.Identity), true
+}
