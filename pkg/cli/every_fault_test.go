@@ -21,9 +21,12 @@ type person struct {
 	state   string
 }
 
-func newPerson(t *testing.T) *person {
+func newPerson(t *testing.T) *person { return personIn(t, sandbox.Options{}) }
+
+func personIn(t *testing.T, o sandbox.Options) *person {
 	t.Helper()
-	s, err := sandbox.Start(context.WithoutCancel(t.Context()), sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox")})
+	o.Dir = filepath.Join(t.TempDir(), "sandbox")
+	s, err := sandbox.Start(context.WithoutCancel(t.Context()), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ func (s *Sandbox) halves() ([]half, error) {
 	vms := vmstest.New(vmstest.Options{
 		Now:   s.Now,
 		Users: vmstest.Residents(func(name string) string { return s.Password(name).Reveal() }),
+
+		KeyListShape: s.keyList,
 	})
 	vault, err := vaulttest.New(vaulttest.Options{
 		Now: s.Now, RootToken: s.people.rootToken,

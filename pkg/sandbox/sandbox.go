@@ -27,6 +27,7 @@ import (
 	"github.com/valetkey/valetkey/pkg/durable"
 	"github.com/valetkey/valetkey/pkg/failure"
 	"github.com/valetkey/valetkey/pkg/sandbox/observe"
+	"github.com/valetkey/valetkey/pkg/sandbox/vmstest"
 	"github.com/valetkey/valetkey/pkg/secret"
 )
 
@@ -43,7 +44,10 @@ type Options struct {
 	Faults  []string    // ROUTE=KIND or ROUTE=KIND*N, see [ListFaults]
 	LogFile string      // where the request log is copied to, appended
 	Lost    func(error) // told once of each copy of the log that can be written no more; may be nil
-	Binary  string      // absolute path of valetkey for credential_process; empty leaves that line out
+	// KeyList, if set, decides what VMS answers when somebody lists her own keys; see
+	// [vmstest.Options].
+	KeyList func([]vmstest.ListedKey) any
+	Binary  string // absolute path of valetkey for credential_process; empty leaves that line out
 }
 
 // Sandbox is a running sandbox. Its methods may be called concurrently.
@@ -56,6 +60,7 @@ type Sandbox struct {
 	vault  string
 	s3     string
 
+	keyList func([]vmstest.ListedKey) any
 	clock   observe.Clock
 	faults  *faults
 	log     *requestLog
@@ -102,7 +107,7 @@ func Start(ctx context.Context, o Options) (*Sandbox, error) {
 		return nil, err
 	}
 	s := &Sandbox{
-		people: makePeople(), faults: faults,
+		people: makePeople(), faults: faults, keyList: o.KeyList,
 		closing: make(chan struct{}), ctx: ctx, failed: make(chan error, 3),
 	}
 	if err := s.start(ctx, o); err != nil {
