@@ -24,26 +24,38 @@ type play struct {
 	name    string
 	prepare func(*stage)
 	line    []string
+	env     func(*stage) []string // of this line alone; nil is none
 }
 
 var plays = []play{
-	{"create, nothing stored", nothing, []string{"keys", "create"}},
-	{"create, beside another key", created, []string{"keys", "create"}},
-	{"create, beside a foreign key", foreign, []string{"keys", "create"}},
-	{"credential-process, cold", nothing, []string{"credential-process"}},
-	{"credential-process, an orphan", orphaned, []string{"credential-process"}},
-	{"rotate", created, []string{"keys", "rotate"}},
-	{"rotate, an old key is due", due, []string{"keys", "rotate"}},
-	{"rotate --now, one is retiring", retiring, []string{"keys", "rotate", "--now", "--yes"}},
-	{"rotate --undo", retiring, []string{"keys", "rotate", "--undo"}},
-	{"reap, an old key is due", due, []string{"keys", "reap", "--yes"}},
-	{"reap, an orphan", orphaned, []string{"keys", "reap", "--yes"}},
+	{"create, nothing stored", nothing, []string{"keys", "create"}, nil},
+	{"create, beside another key", created, []string{"keys", "create"}, nil},
+	{"create, beside a foreign key", foreign, []string{"keys", "create"}, nil},
+	{"credential-process, cold", nothing, []string{"credential-process"}, nil},
+	{"credential-process, an orphan", orphaned, []string{"credential-process"}, nil},
+	{"rotate", created, []string{"keys", "rotate"}, nil},
+	{"rotate, an old key is due", due, []string{"keys", "rotate"}, nil},
+	{"rotate --now, one is retiring", retiring, []string{"keys", "rotate", "--now", "--yes"}, nil},
+	{"rotate --undo", retiring, []string{"keys", "rotate", "--undo"}, nil},
+	{"reap, an old key is due", due, []string{"keys", "reap", "--yes"}, nil},
+	{"reap, an orphan", orphaned, []string{"keys", "reap", "--yes"}, nil},
+	{"exec --ephemeral", created, []string{"exec", "--ephemeral", "--", "true"}, nil},
+	{"credential-process, too old a key", aged, []string{"credential-process"}, maxAge},
+	{"administrator creates", nothing, []string{"keys", "create", "--user", "alice"}, administrator},
+	{"administrator rotates", created, []string{"keys", "rotate", "--user", "alice"}, administrator},
 }
 
 func nothing(*stage)    {}
 func created(s *stage)  { s.run("keys", "create") }
 func retiring(s *stage) { created(s); s.run("keys", "rotate") }
 func due(s *stage)      { retiring(s); s.advance(25 * time.Hour) }
+func aged(s *stage)     { created(s); s.advance(49 * time.Hour) }
+
+func maxAge(*stage) []string { return []string{"VALETKEY_KEYS_MAX_AGE=48h"} }
+
+func administrator(s *stage) []string {
+	return []string{"VALETKEY_VMS_USERNAME=admin", "VALETKEY_VMS_PASSWORD=" + s.value("VALETKEY_SANDBOX_PASSWORD_ADMIN")}
+}
 
 func foreign(s *stage) {
 	there := s.with("VALETKEY_STORE=file", "VALETKEY_STORE_DIR="+filepath.Join(s.place, "there"), "VALETKEY_STATE_DIR="+filepath.Join(s.place, "theirs"))
@@ -91,6 +103,24 @@ func (s *stage) set(p play) {
 			s.current = k.AccessKey
 		}
 	}
+}
+
+// value is that of a variable.
+func (s *stage) value(name string) (value string) {
+	for _, e := range s.env {
+		if v, found := strings.CutPrefix(e, name+"="); found {
+			value = v
+		}
+	}
+	return value
+}
+
+// acting is the stage to the process that plays.
+func (s *stage) acting(p play) killed {
+	if p.env == nil {
+		return s.killed
+	}
+	return s.with(p.env(s)...)
 }
 
 // open are the entries of the journal.
@@ -158,7 +188,7 @@ func (s *stage) rehearse(p play) score {
 	s.set(p)
 	s.gate.watch(trap{})
 	c.start = time.Now()
-	s.run(p.line...)
+	s.acting(p).run(p.line...)
 	c.end, c.calls = time.Now(), s.gate.seen()
 	s.run("keys", "reap", "--yes")
 	c.whole = s.picture()
@@ -232,6 +262,9 @@ func (s *stage) kill(c cell, random *rand.Rand) string {
 		if strings.HasPrefix(r.Reason, "made by the request") {
 			outcome = "orphan deleted, "
 		}
+		if strings.HasSuffix(r.Reason, "ended without deleting it") {
+			outcome = "lent key deleted, "
+		}
 	}
 	there := 0
 	for _, k := range s.list() {
@@ -271,7 +304,8 @@ func (s *stage) strike(c cell, random *rand.Rand) (over bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := s.command(ctx, c.score.line...)
+	cmd := s.acting(c.score.play).command(ctx, c.score.line...)
+	cmd.Stdout = &strings.Builder{} // a pipe, which is open until a command it runs has ended, too
 	started, ended := make(chan struct{}), make(chan struct{})
 	kill := func() {
 		<-started
