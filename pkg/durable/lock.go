@@ -12,7 +12,7 @@ import (
 // hundred of them must leave the one they wait for something of the machine.
 const (
 	firstPoll = 5 * time.Millisecond
-	lastPoll  = 250 * time.Millisecond
+	lastPoll  = time.Second
 )
 
 // Lock takes the exclusive lock on the file at path, creating it with mode
