@@ -38,18 +38,8 @@ type VMSKeys interface {
 // left, or VMS refused it. Mark with [NotIssued], match with errors.Is.
 var ErrNotIssued = errors.New("no key was issued")
 
-type notIssued struct{ error }
-
-func (e notIssued) Unwrap() error        { return e.error }
-func (e notIssued) Is(target error) bool { return target == ErrNotIssued }
-
 // NotIssued marks an error; what it says and its kind stay.
-func NotIssued(err error) error {
-	if err == nil {
-		return nil
-	}
-	return notIssued{err}
-}
+func NotIssued(err error) error { return failure.Mark(err, ErrNotIssued) }
 
 // Deps are the parts of a [Service].
 type Deps struct {

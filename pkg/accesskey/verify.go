@@ -33,7 +33,8 @@ const checkFor = 4 * time.Second
 // that was disabled is not replaced, which would undo what an administrator did:
 // failure.Forbidden.
 func (s *Service) Verified(ctx context.Context) (Credentials, error) {
-	for read := s.d.Coordinator.Read; ; read = s.d.Coordinator.Latest { // a copy that cannot be written stays as it was
+	read := s.d.Coordinator.Read
+	for range 4 { // an item holds no more keys that may be dead
 		it, err := read(ctx) // before VMS is asked: a list must have what was stored before it
 		if err != nil {
 			return Credentials{}, err
@@ -57,6 +58,7 @@ func (s *Service) Verified(ctx context.Context) (Credentials, error) {
 			if err := s.bury(ctx, g.AccessKey, list); err != nil {
 				return Credentials{}, err
 			}
+			read = s.d.Coordinator.Latest // a copy that cannot be written stays as it was
 			continue
 		case refused:
 			s.supplant(ctx, it, g)
@@ -66,6 +68,8 @@ func (s *Service) Verified(ctx context.Context) (Credentials, error) {
 		}
 		return s.Fresh(ctx)
 	}
+	return Credentials{}, failure.New(failure.Conflict, "the stored keys of %s change faster than they can be verified", s.d.Identity).
+		WithHint("try again")
 }
 
 // standing asks S3, which says most with the least, and then VMS.

@@ -148,21 +148,15 @@ func (d *fleetDocument) Write(ctx context.Context, raw []byte, base int) (access
 	w, err := client.WriteSecret(ctx, d.mount.Text(), d.path, value, base)
 	switch {
 	case errors.Is(err, vault.ErrAnswerLost):
-		return accesskey.Version{}, writeLost{err}
+		return accesskey.Version{}, failure.Mark(err, accesskey.ErrWriteLost)
 	case err != nil:
 		return accesskey.Version{}, d.trouble(err)
 	case w.At.IsZero():
 		// It was written, but when? A read says why nobody knows.
-		return accesskey.Version{}, writeLost{failure.New(failure.Network, "vault does not tell its time with its answers")}
+		return accesskey.Version{}, failure.Mark(failure.New(failure.Network, "vault does not tell its time with its answers"), accesskey.ErrWriteLost)
 	}
 	return accesskey.Version{Number: w.Version, At: w.At}, nil
 }
-
-// writeLost marks an error; what it says and its kind stay.
-type writeLost struct{ error }
-
-func (e writeLost) Unwrap() error        { return e.error }
-func (e writeLost) Is(target error) bool { return target == accesskey.ErrWriteLost }
 
 // Purge implements accesskey.Document.
 func (d *fleetDocument) Purge(ctx context.Context, before int) error {

@@ -125,6 +125,24 @@ func Annotate(err error, format string, args ...any) error {
 	return &Error{Kind: KindOf(err), Message: fmt.Sprintf(format, args...), Err: err}
 }
 
+// marked is an error that matches a sentinel, too.
+type marked struct {
+	error
+	sentinel error
+}
+
+func (m *marked) Unwrap() error        { return m.error }
+func (m *marked) Is(target error) bool { return target == m.sentinel }
+
+// Mark makes errors.Is(err, sentinel) true. What the error says and its kind
+// stay. It returns nil if err is nil.
+func Mark(err, sentinel error) error {
+	if err == nil {
+		return nil
+	}
+	return &marked{err, sentinel}
+}
+
 // WithHint sets the next step and returns the same error.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)

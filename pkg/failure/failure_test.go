@@ -76,3 +76,15 @@ func ExampleWrap() {
 	fmt.Println(err, failure.ExitCode(err))
 	// Output: delete access key AK1: 404 6
 }
+
+// A mark is seen by errors.Is alone.
+func TestMark(t *testing.T) {
+	sentinel := errors.New("sentinel")
+	err := failure.Mark(failure.New(failure.KeyLimit, "full").WithHint("wait"), sentinel)
+	if !errors.Is(err, sentinel) || err.Error() != "full" || !failure.Is(err, failure.KeyLimit) || failure.HintOf(err) != "wait" {
+		t.Errorf("%v", err)
+	}
+	if !errors.Is(failure.Annotate(err, "around"), sentinel) || failure.Mark(nil, sentinel) != nil {
+		t.Error("a mark is lost, or made of nothing")
+	}
+}

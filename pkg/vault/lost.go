@@ -12,15 +12,7 @@ import (
 // Vault refused, does not match.
 var ErrAnswerLost = errors.New("the answer was lost")
 
-type lostError struct{ error }
-
-func (e *lostError) Unwrap() error        { return e.error }
-func (e *lostError) Is(target error) bool { return target == ErrAnswerLost }
-
-// lost marks an error; what it says and its kind stay.
-func lost(err error) error {
-	return &failure.Error{Kind: failure.KindOf(err), Err: &lostError{err}}
-}
+func lost(err error) error { return failure.Mark(err, ErrAnswerLost) }
 
 // undecided reports an answer to a write that leaves open whether it was done: a
 // server or a proxy that failed on the way. A sealed or uninitialized Vault, a

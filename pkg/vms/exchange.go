@@ -167,13 +167,8 @@ func lost(err error) error {
 	if failure.Is(err, failure.Cancelled) {
 		kind = failure.Cancelled
 	}
-	return &failure.Error{Kind: kind, Err: &lostError{err}}
+	return &failure.Error{Kind: kind, Err: failure.Mark(err, ErrAnswerLost)}
 }
-
-type lostError struct{ error }
-
-func (e *lostError) Unwrap() error        { return e.error }
-func (e *lostError) Is(target error) bool { return target == ErrAnswerLost }
 
 func (c *Client) attempt(ctx context.Context, what call, as credential) (*answer, error) {
 	request, err := c.request(ctx, what, as)

@@ -57,13 +57,9 @@ func (c *Client) OwnKeys(ctx context.Context) ([]Key, error) {
 }
 
 func (c *Client) unknownShape(err error) error {
-	return failure.Wrap(failure.Network, &shapeError{err}, "list access keys: the answer of %s is not understood, and not taken for an empty list", c.Address()).
+	return failure.Wrap(failure.Network, failure.Mark(err, ErrUnknownShape), "list access keys: the answer of %s is not understood, and not taken for an empty list", c.Address()).
 		WithHint("issuing keys works without the list; please report the shape named here")
 }
-
-type shapeError struct{ error }
-
-func (e *shapeError) Is(target error) bool { return target == ErrUnknownShape }
 
 // keyPage is one answer of a key list; count is -1 when it says none.
 type keyPage struct {

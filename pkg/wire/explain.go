@@ -16,19 +16,14 @@ import (
 	"github.com/valetkey/valetkey/pkg/failure"
 )
 
-// neverSent marks an error that came before the first byte of the request.
-type neverSent struct{ error }
-
-func (e *neverSent) Unwrap() error { return e.error }
+// errNeverSent marks an error that came before the first byte of the request.
+var errNeverSent = errors.New("the request was never sent")
 
 // NeverSent reports whether err shows that no byte of the request left: there
 // was no address, no connection, no handshake or no proxy. It is false whenever
 // the request may have arrived, so that a lost answer never counts. It works on
 // errors of a client of [NewHTTP], explained or not.
-func NeverSent(err error) bool {
-	var n *neverSent
-	return errors.As(err, &n)
-}
+func NeverSent(err error) bool { return errors.Is(err, errNeverSent) }
 
 // proxyError is a proxy that would not make the connection.
 type proxyError struct {

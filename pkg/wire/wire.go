@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/valetkey/valetkey/pkg/failure"
 )
 
 // Limits of one connection. What bounds a whole call is the caller's context, and
@@ -178,7 +180,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.trace(r, answer, time.Since(start))
 	if err != nil {
 		if !touched.Load() {
-			return nil, &neverSent{err}
+			return nil, failure.Mark(err, errNeverSent)
 		}
 		return nil, err
 	}
