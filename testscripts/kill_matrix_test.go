@@ -240,7 +240,10 @@ const endedFirst = "ended before"
 func (s *stage) kill(c cell, random *rand.Rand) string {
 	s.t.Helper()
 	s.set(c.score.play)
-	if s.strike(c, random) {
+	before := s.posts()
+	over := s.strike(c, random)
+	s.settle(before)
+	if over {
 		return endedFirst
 	}
 	what := strings.ReplaceAll(c.String(), "\t", ", ")
@@ -296,6 +299,21 @@ func (s *stage) kill(c cell, random *rand.Rand) string {
 		s.t.Errorf("%s: in the end %s is handed out, and VMS does not have it", what, id)
 	}
 	return outcome
+}
+
+// settle waits for VMS to have logged what the dead process asked it for at last,
+// so that nobody else is taken to have done it. What died on the way is not logged.
+func (s *stage) settle(before int) {
+	s.t.Helper()
+	asked := 0
+	for _, call := range s.gate.seen() {
+		if strings.HasPrefix(call.what, "POST ") && !strings.HasPrefix(call.what, "POST token") {
+			asked++
+		}
+	}
+	for end := time.Now().Add(time.Second); s.posts() < before+asked && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // strike starts the command and kills it in the cell. It tells whether the
