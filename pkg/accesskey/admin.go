@@ -159,7 +159,8 @@ func only(ctx context.Context, users Users, w Who) (User, error) {
 	}
 	switch len(found) {
 	case 0:
-		return User{}, failure.New(failure.NotFound, "VMS knows no user %s", w)
+		return User{}, failure.New(failure.NotFound, "VMS knows no user %s", w).
+			WithHint("it was looked for among the users made on the cluster and in its directories; uid:NUMBER or sid:S-1-… names one whose name differs there")
 	case 1:
 		return found[0], nil
 	}

@@ -344,7 +344,7 @@ func (f *Fleet) Review(ctx context.Context, look func(context.Context) error, ch
 		}
 		next, ok := s.doc.update(after).mark(shared, s.at)
 		if !ok {
-			return s.doc, failure.New(failure.Conflict, "a journal entry belongs to a valetkey that runs")
+			return s.doc, failure.New(failure.Conflict, "a journal entry belongs to a valetkey that runs").WithHint("try again")
 		}
 		return next, nil
 	})

@@ -96,7 +96,11 @@ func (a *app) listAllKeys(older time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return a.printer.Stream(allHeader, elements(a.base, census, keys, older))
+	if err := a.printer.Stream(allHeader, elements(a.base, census, keys, older)); err != nil {
+		return err
+	}
+	a.term.Note("keys of directory users are not among these: VMS has no list of them; --user NAME shows one user's")
+	return nil
 }
 
 func elements(ctx context.Context, census accesskey.Census, keys iter.Seq2[accesskey.Remote, error], older time.Duration) iter.Seq2[render.Element, error] {

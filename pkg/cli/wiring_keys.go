@@ -329,7 +329,17 @@ func (a *app) connectVMS(ctx context.Context) (*vms.Client, error) {
 type ownKeys struct{ client *vms.Client }
 
 func (k ownKeys) CreateKey(ctx context.Context) (string, secret.Text, error) {
-	return issuedBy(k.client.CreateOwnKey(ctx))
+	id, sec, err := issuedBy(k.client.CreateOwnKey(ctx))
+	return id, sec, notOwn(err)
+}
+
+// notOwn tells an administrator, whom VMS gives no keys of their own, where those
+// of others are.
+func notOwn(err error) error {
+	if failure.Is(err, failure.Forbidden) && failure.HintOf(err) == "" {
+		return &failure.Error{Kind: failure.Forbidden, Err: err, Hint: "an administrator works with the keys of another user with --user NAME; valetkey keys list --all lists those of all users made on the cluster"}
+	}
+	return err
 }
 
 // issuedBy passes on what a request for a key led to, and marks the errors after
@@ -344,7 +354,7 @@ func issuedBy(id string, sec secret.Text, err error) (string, secret.Text, error
 func (k ownKeys) Keys(ctx context.Context) ([]accesskey.Remote, error) {
 	keys, err := k.client.OwnKeys(ctx)
 	if err != nil {
-		return nil, err
+		return nil, notOwn(err)
 	}
 	list := make([]accesskey.Remote, 0, len(keys))
 	for _, key := range keys {
@@ -354,7 +364,7 @@ func (k ownKeys) Keys(ctx context.Context) ([]accesskey.Remote, error) {
 }
 
 func (k ownKeys) DeleteKey(ctx context.Context, id string) error {
-	return k.client.DeleteOwnKey(ctx, id)
+	return notOwn(k.client.DeleteOwnKey(ctx, id))
 }
 
 func (k ownKeys) ServerTime(ctx context.Context) (time.Time, error) { return k.client.ServerTime(ctx) }
