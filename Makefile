@@ -10,6 +10,7 @@ SHELL       := /bin/bash
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+ROUNDS  ?= 100
 CROSS   := linux/arm64 darwin/arm64 windows/amd64
 
 export GOFLAGS ?= -mod=readonly
@@ -40,8 +41,8 @@ test-servers: ## tests against the real Vault, MinIO, keyring and SDK clients
 	cd testscripts/servers && $(GO) test -count=1 -timeout 30m ./...
 
 .PHONY: bench
-bench: ## benchmarks and the ratios that matter
-	$(GO) run ./testscripts/bench
+bench: ## the ratios that matter, medians of ROUNDS (100)
+	$(GO) run ./testscripts/bench -rounds $(ROUNDS)
 
 .PHONY: docs
 docs: ## regenerate man/, completions/ and docs/reference

@@ -70,7 +70,7 @@ func run(rounds int) (err error) {
 
 	fmt.Printf("%d rounds, medians; the two sides take turns\n\n", rounds)
 	var rows [][3]string
-	ratio := func(what string, limit float64, ours, theirs []string) error {
+	ratioIn := func(env []string, what string, limit float64, ours, theirs []string) error {
 		a, b, err := duel(env, rounds, ours, theirs)
 		if err != nil {
 			return err
@@ -78,11 +78,28 @@ func run(rounds int) (err error) {
 		rows = append(rows, [3]string{what, fmt.Sprintf("%.2f", float64(a)/float64(b)), fmt.Sprintf("at most %.1f  (%s : %s)", limit, a.Round(10*time.Microsecond), b.Round(10*time.Microsecond))})
 		return nil
 	}
+	ratio := func(what string, limit float64, ours, theirs []string) error {
+		return ratioIn(env, what, limit, ours, theirs)
+	}
 	if err := ratio("version : hello", 2, []string{binary, "version"}, []string{greeter}); err != nil {
 		return err
 	}
-	if err := ratio("warm credential-process (file store) : hello", 3, []string{binary, "credential-process"}, []string{greeter}); err != nil {
-		return err
+	for _, store := range stores {
+		own := append(slices.Clip(env), store.env...)
+		line := []string{binary, "credential-process"}
+		// The first call issues the key or, once there is one, copies it.
+		if err := fill(own, line); err != nil {
+			if !store.optional {
+				return fmt.Errorf("%s store: %w", store.name, err)
+			}
+			fmt.Printf("no %s store here: %v\n", store.name, err)
+			continue
+		}
+		err := ratioIn(own, "warm credential-process ("+store.name+" store) : hello", store.limit, line, []string{greeter})
+		clean(own, binary)
+		if err != nil {
+			return err
+		}
 	}
 	if curl, err := exec.LookPath("curl"); err != nil {
 		fmt.Println("no curl here: secrets get is not compared")
@@ -97,6 +114,44 @@ func run(rounds int) (err error) {
 	}
 	fmt.Printf("%-46s %6.1f   at most 30\n\n", "size of the binary in MB", float64(info.Size())/1e6)
 	return initTrace(binary, env)
+}
+
+// stores are where a key can lie. The sandbox has the file store and the Vault of
+// the vault store, whose copy lies in the file store; others are what this system has.
+var stores = []struct {
+	name     string
+	limit    float64
+	optional bool
+	env      []string
+}{
+	{"file", 3, false, []string{"VALETKEY_STORE=file"}},
+	{"vault", 3, false, []string{"VALETKEY_STORE=vault", "VALETKEY_TOKENS_STORE=file"}},
+	{"kernel", 3, true, []string{"VALETKEY_STORE=kernel"}},
+	{"os", 6, true, []string{"VALETKEY_STORE=os"}},
+}
+
+// fill runs a command whose answer says nothing here.
+func fill(env, line []string) error {
+	cmd := exec.Command(line[0], line[1:]...) //nolint:gosec // our own program
+	cmd.Env = env
+	if message, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(message))
+	}
+	return nil
+}
+
+// clean deletes the keys of a store, so that VMS has room for the next, and no
+// keyring of a person keeps any.
+func clean(env []string, binary string) {
+	list := exec.Command(binary, "keys", "list", "-o", "json", "--jq", ".[].access_key") //nolint:gosec // our own program
+	list.Env = env
+	out, err := list.Output()
+	for _, id := range strings.Fields(string(out)) {
+		err = errors.Join(err, fill(env, []string{binary, "keys", "delete", "--yes", id}))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: keys are left behind:", err)
+	}
 }
 
 func token(env []string) string {
