@@ -219,7 +219,11 @@ func TestFleetTakesOver(t *testing.T) {
 				if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 					t.Fatal(err)
 				}
-				t.Logf("the one that was stopped ended with %d: %s%s", cmd.ProcessState.ExitCode(), out.String(), say.String())
+				for key := range keys { // it gets the key that the others have
+					if code := cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(out.String(), key) {
+						t.Errorf("the one that was stopped ended with %d, without %s: %s", code, key, say.String())
+					}
+				}
 			}
 			vk := f.machine("m1")
 			vk.run("keys", "reap", "--yes", "-o", "json")
